@@ -1,0 +1,1 @@
+"""Series of scans and how surfaces change. No display."""

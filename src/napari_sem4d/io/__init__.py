@@ -1,0 +1,1 @@
+"""SEM scans and height maps from files and back. No reconstruction, no display."""

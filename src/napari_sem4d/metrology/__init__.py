@@ -1,0 +1,1 @@
+"""Figures taken from height maps: planes, facets, steps. No images."""

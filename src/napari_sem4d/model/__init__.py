@@ -1,0 +1,37 @@
+"""Plain, validated data: series, setup, specimen, height map. No torch, no Qt, no vendor file formats."""
+
+from napari_sem4d.model.errors import Cancelled, InputError
+from napari_sem4d.model.height import HeightMap, HeightSeries, ZScaleSource
+from napari_sem4d.model.region import Region
+from napari_sem4d.model.series import ScanMetadata, SemSeries
+from napari_sem4d.model.setup import (
+    AnnularSegment,
+    Detector,
+    Disc,
+    Ring,
+    Setup,
+    SignedSum,
+    SlopeCalibration,
+    Term,
+)
+from napari_sem4d.model.specimen import Specimen
+
+__all__ = [
+    "AnnularSegment",
+    "Cancelled",
+    "Detector",
+    "Disc",
+    "HeightMap",
+    "HeightSeries",
+    "InputError",
+    "Region",
+    "Ring",
+    "ScanMetadata",
+    "SemSeries",
+    "Setup",
+    "SignedSum",
+    "SlopeCalibration",
+    "Specimen",
+    "Term",
+    "ZScaleSource",
+]

@@ -1,0 +1,160 @@
+"""Results: a height map with its uncertainty, and a series of them. No computation beyond reading them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.region import Region
+
+ZScaleSource = Literal["geometry", "reference", "arbitrary"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeightMap:
+    """A surface measured from one scan.
+
+    Attributes
+    ----------
+    height_nm : (y, x) float32
+        Height, positive towards the detector, rows run down. When ``z_scale_source`` is ``"arbitrary"`` the
+        numbers are computed with nominal values and carry no unit: show and save them as "a.u." (see ``unit``).
+    sigma_nm : (y, x) float32
+        One standard deviation of ``height_nm`` after removal of a plane, model error included, the error of the
+        z scale apart.
+    samples : (n, y, x) float32 or None
+        Draws from the distribution of the height error added to the height; every derived figure gets its
+        sigma from them.
+    shadow : (y, x) bool
+        Pixels that at least one segment cannot see.
+    valid : (y, x) bool
+        Pixels whose slope was measured; elsewhere the height is carried by its neighbours.
+    brightness : (y, x) float32
+        Common brightness of all segments relative to the emission model (composition, channelling), around 1.
+    predicted, residual : (detector, y, x) float32
+        Images that the surface should give, and measured minus predicted, in grey levels of the input.
+    gain, offset : (detector,) float64
+        Gain and black level used for each segment: ``image = gain * signal + offset``.
+    z_scale_source : {"geometry", "reference", "arbitrary"}
+        Where the scale of z comes from.
+    z_scale_uncertainty : float
+        Relative one-sigma uncertainty of the z scale; NaN when it is arbitrary.
+    pixel_size_nm : float
+    detector_names : tuple of str
+    region : Region
+        Where on the scan the map lies.
+    warnings : tuple of str
+        What the user should know before believing the numbers.
+    provenance : mapping
+        Method, versions, setup, seed, file names: enough to repeat the run (JSON types only).
+    """
+
+    height_nm: NDArray[np.float32]
+    sigma_nm: NDArray[np.float32]
+    shadow: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    brightness: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    z_scale_source: ZScaleSource
+    z_scale_uncertainty: float
+    pixel_size_nm: float
+    detector_names: tuple[str, ...]
+    region: Region
+    samples: NDArray[np.float32] | None = None
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the height for displays and files: ``"nm"``, or ``"a.u."`` when the z scale is arbitrary."""
+        return "a.u." if self.z_scale_source == "arbitrary" else "nm"
+
+    def difference(self, mask_a: NDArray[np.bool_], mask_b: NDArray[np.bool_]) -> tuple[float, float]:
+        """Mean height of ``mask_a`` minus that of ``mask_b``, with its standard deviation.
+
+        The deviation holds the correlation of the errors (from ``samples``) and the uncertainty of the z scale.
+
+        Parameters
+        ----------
+        mask_a, mask_b : (y, x) bool
+
+        Returns
+        -------
+        value, sigma : float
+            In the unit of the map. ``sigma`` is NaN when no samples were drawn.
+
+        Raises
+        ------
+        InputError
+            If a mask is empty or has another shape than the map.
+        """
+        for name, mask in (("mask_a", mask_a), ("mask_b", mask_b)):
+            if mask.shape != self.height_nm.shape or not mask.any():
+                raise InputError(
+                    f"{name} must mark at least one pixel of the map of {self.height_nm.shape}, got shape {mask.shape} "
+                    f"with {int(np.count_nonzero(mask))} pixels marked"
+                )
+        value = float(self.height_nm[mask_a].mean(dtype=np.float64) - self.height_nm[mask_b].mean(dtype=np.float64))
+        if self.samples is None:
+            return value, float("nan")
+        steps = self.samples[:, mask_a].mean(axis=1, dtype=np.float64) - self.samples[:, mask_b].mean(
+            axis=1, dtype=np.float64
+        )
+        scale = 0.0 if np.isnan(self.z_scale_uncertainty) else self.z_scale_uncertainty
+        return value, float(np.hypot(steps.std(ddof=1), scale * value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeightSeries:
+    """Height maps of one series of scans, frame by frame.
+
+    Attributes
+    ----------
+    height_nm, sigma_nm : (t, y, x) float32
+    time_s : (t,) float64
+        Time of each frame, the first at 0 unless the files say otherwise.
+    pixel_size_nm : float
+    z_scale_source, z_scale_uncertainty
+        As in :class:`HeightMap`, common to all frames.
+    warnings : tuple of str
+    provenance : mapping
+    """
+
+    height_nm: NDArray[np.float32]
+    sigma_nm: NDArray[np.float32]
+    time_s: NDArray[np.float64]
+    pixel_size_nm: float
+    z_scale_source: ZScaleSource
+    z_scale_uncertainty: float
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[HeightMap], time_s: NDArray[np.float64]) -> HeightSeries:
+        """Stack maps of equal shape; ``time_s`` (t,) in seconds."""
+        if len(frames) == 0 or len(frames) != len(time_s):
+            raise InputError(f"{len(frames)} frames and {len(time_s)} times do not make a series")
+        first = frames[0]
+        return cls(
+            height_nm=np.stack([f.height_nm for f in frames]),
+            sigma_nm=np.stack([f.sigma_nm for f in frames]),
+            time_s=np.asarray(time_s, dtype=np.float64),
+            pixel_size_nm=first.pixel_size_nm,
+            z_scale_source=first.z_scale_source,
+            z_scale_uncertainty=first.z_scale_uncertainty,
+            warnings=tuple(dict.fromkeys(w for f in frames for w in f.warnings)),
+            provenance=first.provenance,
+        )
+
+    @property
+    def unit(self) -> str:
+        """Unit of the height: ``"nm"`` or ``"a.u."``."""
+        return "a.u." if self.z_scale_source == "arbitrary" else "nm"

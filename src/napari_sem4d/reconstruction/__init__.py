@@ -1,0 +1,1 @@
+"""From images to heights: gains, slopes, integration, calibration. No files, no display."""

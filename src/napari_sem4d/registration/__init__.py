@@ -1,0 +1,1 @@
+"""Shifts between images. No heights are computed here."""

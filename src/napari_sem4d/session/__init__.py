@@ -1,0 +1,1 @@
+"""What the user is doing: inputs, setup, runs, results. No Qt, no napari."""

@@ -1,0 +1,1 @@
+"""Qt panels, one file per panel. They hold no science and no state worth saving."""
