@@ -1,0 +1,5 @@
+"""x"""
+
+
+def demo() -> None:
+    pass

@@ -1,0 +1,125 @@
+"""``napari-sem4d info``: what the files say about a scan, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_sem4d.cli import terminal
+from napari_sem4d.cli.reconstruct import positive
+
+if TYPE_CHECKING:
+    from napari_sem4d.model import SemSeries
+
+# Fields of ScanMetadata that describe the whole scan: name in JSON, label, unit.
+_SCAN_FIELDS = (
+    ("vendor", "Vendor", ""),
+    ("instrument", "Instrument", ""),
+    ("acquired", "Acquired", ""),
+    ("beam_energy_kev", "Beam energy", "keV"),
+    ("working_distance_mm", "Working distance", "mm"),
+    ("beam_current_pa", "Beam current", "pA"),
+    ("dwell_time_us", "Dwell time", "µs"),
+    ("scan_rotation_deg", "Scan rotation", "°"),
+    ("stage_tilt_deg", "Stage tilt", "°"),
+    ("stage_bias_v", "Stage bias", "V"),
+    ("lens_mode", "Lens mode", ""),
+)
+_SEGMENT_FIELDS = ("detector", "segment", "signal", "source", "page", "contrast", "brightness", "gamma")
+
+
+def info(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Images of one scan or of a series of scans.", metavar="FILES", show_default=False),
+    ],
+    pixel_size_nm: Annotated[
+        float | None, typer.Option(help="Pixel size in nm, where the files do not say it.", callback=positive)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show how files are read: their grouping into segments and times, and what the microscope recorded."""
+    from napari_sem4d.io.sem import read_sem
+
+    summary = summarise(read_sem(files, pixel_size_nm=pixel_size_nm))
+    if as_json:
+        terminal.result(json.dumps(summary, indent=1, ensure_ascii=False))
+    else:
+        _print_tables(summary)
+
+
+def summarise(series: SemSeries) -> dict[str, Any]:
+    """Return what a series holds, in JSON types; the names carry the units, unknown values are None."""
+    recorded = series.metadata.model_dump(mode="json")
+    rows, columns = series.full_images.shape[2:]
+    region = series.region
+    return {
+        "pixel_size_nm": series.pixel_size_nm,
+        **{name: recorded[name] for name, _, _ in _SCAN_FIELDS},
+        "scans": len(series),
+        "time_s": [float(t) for t in series.time_s],
+        "rows": region.shape[0],
+        "columns": region.shape[1],
+        "recorded_rows": int(rows),
+        "recorded_columns": int(columns),
+        "region": f"{region.row_start}:{region.row_stop},{region.column_start}:{region.column_stop}",
+        "data_bar_rows": int(rows) - region.shape[0],
+        "dtype": str(series.full_images.dtype),
+        "simultaneous": series.simultaneous,
+        "segments": [
+            {"name": name, **{key: value for key, value in m.model_dump(mode="json").items() if key in _SEGMENT_FIELDS}}
+            for name, m in zip(series.detector_names, series.channel_metadata, strict=True)
+        ],
+        "other_channels": list(series.others),
+        "warnings": list(series.warnings),
+    }
+
+
+def _print_tables(summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    scan = Table(show_header=False, box=None, pad_edge=False)
+    for label, text in _scan_lines(summary):
+        scan.add_row(label, text)
+    segments = Table(pad_edge=False)
+    for heading in ("Segment", "Detector", "Signal", "Contrast", "Brightness", "Gamma", "File", "Page"):
+        segments.add_column(heading, overflow="fold")
+    for item in summary["segments"]:
+        values = (item[key] for key in ("name", "detector", "signal", "contrast", "brightness", "gamma"))
+        segments.add_row(*(_text(v) for v in values), Path(item["source"]).name, _text(item["page"]))
+    console = terminal.console()
+    console.print(scan)
+    console.print(segments)
+    for message in summary["warnings"]:
+        terminal.warning(message)
+
+
+def _scan_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    pixel_size = summary["pixel_size_nm"]
+    lines = [
+        ("Pixel size", "unknown, give it with --pixel-size-nm" if pixel_size is None else _text(pixel_size, "nm")),
+        ("Image", f"{summary['rows']} rows x {summary['columns']} columns, {summary['dtype']}"),
+        ("Data bar", f"{summary['data_bar_rows']} rows cut off, image is {summary['region']}"),
+        ("Scans", _scans(summary)),
+    ]
+    lines += [(label, _text(summary[name], unit)) for name, label, unit in _SCAN_FIELDS]
+    together = {True: "in one scan", False: "one after the other: look for drift", None: "unknown"}
+    lines.append(("Segments recorded", together[summary["simultaneous"]]))
+    if summary["other_channels"]:
+        lines.append(("Other channels", ", ".join(summary["other_channels"])))
+    return lines
+
+
+def _scans(summary: dict[str, Any]) -> str:
+    times = summary["time_s"]
+    return "1" if len(times) == 1 else f"{len(times)}, from {times[0]:g} to {times[-1]:g} s"
+
+
+def _text(value: object, unit: str = "") -> str:
+    if value is None or value == "":
+        return "-"
+    shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{shown} {unit}".rstrip()

@@ -1,0 +1,196 @@
+"""``napari-sem4d reconstruct``: images in, height maps out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_sem4d.cli import terminal
+from napari_sem4d.cli.outputs import Write, check_target, write_all
+from napari_sem4d.model.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
+
+SUFFIXES = (".tif", ".tiff", ".npz")
+
+
+class Method(enum.StrEnum):
+    """The methods of ``napari_sem4d.reconstruct``."""
+
+    photometric = "photometric"
+
+
+def positive(value: float | None) -> float | None:
+    """Refuse a pixel size that is none; the callback of every --pixel-size-nm."""
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value} is no pixel size; give a positive number of nanometres")
+    return value
+
+
+def _region(text: str | None) -> str | None:
+    from napari_sem4d.model.region import Region
+
+    if text is not None:
+        try:
+            Region.parse(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def reconstruct(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images of one scan or of a series of scans, all segments.", metavar="FILES", show_default=False
+        ),
+    ],
+    setup: Annotated[
+        Path | None,
+        typer.Option(help="Setup file (JSON): beam and detectors. Without it typical values, heights in a.u."),
+    ] = None,
+    pixel_size_nm: Annotated[
+        float | None, typer.Option(help="Pixel size in nm; replaces the one in the files.", callback=positive)
+    ] = None,
+    method: Annotated[Method, typer.Option(help="How to find the height.")] = Method.photometric,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the image to reconstruct, in pixels without the data bar; ends are not included.",
+            metavar="R0:R1,C0:C1",
+            callback=_region,
+        ),
+    ] = None,
+    level_region: Annotated[
+        str | None,
+        typer.Option(
+            help="Area known to be level; gives the gains of the segments.", metavar="R0:R1,C0:C1", callback=_region
+        ),
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option(help="Scan of a series to reconstruct, from 0; without it all.", min=0)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Height map to write: .tif (32 bit, with pixel size and unit) or .npz (everything); may be repeated. "
+            "A series gives one .tif per scan, or one .npz. Default: the first file's name with _height.tif.",
+        ),
+    ] = None,
+) -> None:
+    """Reconstruct the height map of a scan, or of every scan in a series."""
+    from napari_sem4d.model.region import Region
+
+    roi, level = (None if text is None else Region.parse(text) for text in (region, level_region))
+    targets = output or [Path(f"{files[0].stem}_height.tif")]
+    if len({target.resolve() for target in targets}) < len(targets):
+        raise typer.BadParameter("the same --output is given twice")
+    for target in targets:
+        check_target(target, SUFFIXES, files)
+
+    series = _read(files, pixel_size_nm)
+    used = _setup(setup, series)
+    if frame is None and len(series) > 1:
+        _reconstruct_series(series, used, method, roi, level, seed, targets)
+    else:
+        _reconstruct_frame(series, used, method, roi, level, seed, targets, _frame_of(series, frame))
+
+
+def _read(files: Sequence[Path], pixel_size_nm: float | None) -> SemSeries:
+    from napari_sem4d.io.sem import read_sem
+
+    series = read_sem(files, pixel_size_nm=pixel_size_nm)
+    for message in series.warnings:
+        terminal.warning(message)
+    if series.pixel_size_nm is None:
+        raise InputError(f"{files[0]} does not say its pixel size; give it with --pixel-size-nm")
+    return series
+
+
+def _setup(path: Path | None, series: SemSeries) -> Setup:
+    from napari_sem4d.model.setup import Setup
+
+    if path is not None:
+        return Setup.from_json(path)
+    proposal = Setup.from_series(series)
+    for note in proposal.notes:
+        terminal.warning(note)
+    return proposal
+
+
+def _frame_of(series: SemSeries, frame: int | None) -> int:
+    if frame is not None and frame >= len(series):
+        raise InputError(f"there is no scan {frame}, the files hold {len(series)}; --frame counts from 0")
+    return frame or 0
+
+
+def _reconstruct_frame(
+    series: SemSeries,
+    setup: Setup,
+    method: Method,
+    roi: Region | None,
+    level: Region | None,
+    seed: int,
+    targets: Sequence[Path],
+    frame: int,
+) -> None:
+    from napari_sem4d.reconstruction.reconstruct import reconstruct as run
+
+    with terminal.progress_bar("Reconstructing") as progress:
+        height = run(
+            series, setup, method=method.value, roi=roi, level_region=level, frame=frame, seed=seed, progress=progress
+        )
+    _write_and_tell(height, [(target, _writer(height)) for target in targets])
+
+
+def _reconstruct_series(
+    series: SemSeries,
+    setup: Setup,
+    method: Method,
+    roi: Region | None,
+    level: Region | None,
+    seed: int,
+    targets: Sequence[Path],
+) -> None:
+    raise NotImplementedError
+
+
+def _writer(height: HeightMap | HeightSeries) -> Write:
+    from napari_sem4d.io.heights import write_height
+
+    return lambda path: write_height(height, path)
+
+
+def _write_and_tell(height: HeightMap | HeightSeries, files: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
+    """Write the files, then print where they are, what is in them and what to doubt."""
+    write_all(files)
+    for message in height.warnings:
+        terminal.warning(message)
+    for target, _ in files:
+        terminal.result(f"wrote {target}")
+    terminal.result(describe(height))
+
+
+def describe(height: HeightMap | HeightSeries) -> str:
+    """Return size, range and origin of the z scale in one line; heights in nm only when they are nm."""
+    import numpy as np
+
+    rows, columns = height.height_nm.shape[-2:]
+    low, high = float(np.nanmin(height.height_nm)), float(np.nanmax(height.height_nm))
+    scale = {
+        "geometry": f"z scale from the detector geometry, {height.z_scale_uncertainty:.1%} (1 sigma)",
+        "reference": f"z scale from a reference, {height.z_scale_uncertainty:.1%} (1 sigma)",
+        "arbitrary": "z scale arbitrary: give black levels (offset) or a calibration in the setup for nm",
+    }[height.z_scale_source]
+    return (
+        f"{rows} x {columns} pixels of {height.pixel_size_nm:.4g} nm, "
+        f"height {low:.4g} to {high:.4g} {height.unit}; {scale}"
+    )
