@@ -1,0 +1,231 @@
+"""What each channel of a setup reads for a facet of any normal anywhere in the field, as a table. No images.
+
+A normal n is stored by its stereographic coordinates f = (n_x, n_y) / (1 + n_z), tan(tilt / 2) long: a square grid of
+them covers all tilts up to 80 degrees evenly, and the signal is nearly linear in f.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.detectors import Diode, diode_terms, smallest_distance_mm, solid_angle_elements
+from napari_sem4d.physics.emission import LOBE_SHARPNESS, EmissionLaw
+from napari_sem4d.physics.threads import for_each_batch
+
+GRID = 65  # 3 degrees a cell: bilinear interpolation is right to 2e-4 of the flat signal
+LARGEST_F = 0.85  # tan(tilt / 2) at the edge of the grid: 80.7 degrees
+_SMALLEST_COLLECTION = 1e-5  # steradian times response below which a diode collects no electron worth counting
+_NEGLIGIBLE_ANGLE = 2e-4  # field half-width over distance below which parallax is left out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflectance:
+    """Signals of all channels against facet normal and place in the field.
+
+    Attributes
+    ----------
+    table : (GRID, GRID, term, detector) float32
+        Axes 0 and 1: stereographic f_y and f_x from -LARGEST_F to LARGEST_F. The signal at the field point
+        (x, y) mm is ``sum_t monomial_t(x, y) * table[..., t, :]`` with the monomials 1, x, y, x2, xy, y2 of the
+        coordinates divided by ``field_scale_mm``; only the first one when parallax is negligible.
+    field_scale_mm : float
+    flat : (detector,) float64
+        Signal of the horizontal surface in the middle of the field.
+    counting : (detector,) bool
+        True where the noise is that of counted electrons; False for differences of diodes.
+    unsigned_flat : (detector,) float64
+        Flat signal with all weights taken positive: what the noise of a difference comes from.
+    per_electron : (detector,) float64
+        Signal of one mean backscattered electron.
+    """
+
+    table: NDArray[np.float32]
+    field_scale_mm: float
+    flat: NDArray[np.float64]
+    counting: NDArray[np.bool_]
+    unsigned_flat: NDArray[np.float64]
+    per_electron: NDArray[np.float64]
+
+    @property
+    def parallax(self) -> bool:
+        """Whether the table depends on the place in the field."""
+        return bool(self.table.shape[2] > 1)
+
+    def signals(
+        self,
+        slope_x: NDArray[np.float32],
+        slope_y: NDArray[np.float32],
+        x_mm: NDArray[np.float64],
+        y_mm: NDArray[np.float64],
+        *,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> NDArray[np.float32]:
+        """Signals of a surface, without noise, shadows of other places or gain.
+
+        Parameters
+        ----------
+        slope_x, slope_y : (y, x) float32
+            dz/dx to the right and dz/dy upwards.
+        x_mm : (x,), y_mm : (y,)
+            Field coordinates of the columns (right) and rows (up).
+
+        Returns
+        -------
+        (detector, y, x) float32
+            Fractions of the beam. Bilinear in the table; tilts beyond its edge are held at the edge.
+        """
+        rows, columns = slope_x.shape
+        out = np.empty((self.table.shape[3], rows, columns), np.float32)
+        xs = (x_mm / self.field_scale_mm).astype(np.float32)
+        ys = (y_mm / self.field_scale_mm).astype(np.float32)
+        p, q = np.asarray(slope_x, np.float32), np.asarray(slope_y, np.float32)
+        for_each_batch(rows, lambda first, last: _signals_rows(p, q, xs, ys, self.table, first, last, out), should_stop)
+        return out
+
+
+def _monomials(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Terms of the dependence on the place in the field: 1, x, y, x2, xy, y2."""
+    return np.ones_like(x), x, y, x * x, x * y, y * y
+
+
+@lru_cache(maxsize=8)
+def reflectance(setup: Setup, half_field_mm: float) -> Reflectance:
+    """Tabulate the signals of all channels of ``setup`` over normals and field.
+
+    Parameters
+    ----------
+    setup : Setup
+    half_field_mm : float
+        Largest distance along x or y of a pixel from the axis.
+
+    Raises
+    ------
+    InputError
+        If a channel sees nothing: no solid angle above the surface, or a threshold above the electrons' energy.
+    """
+    law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
+    pivot_mm = setup.working_distance_mm or smallest_distance_mm(setup)
+    parallax = half_field_mm / smallest_distance_mm(setup) > _NEGLIGIBLE_ANGLE
+    anchors = (-1.0, 0.0, 1.0) if parallax else (0.0,)
+    places = [(x, y) for y in anchors for x in anchors]
+    values = np.stack([_signals_at(setup, law, pivot_mm, x * half_field_mm, y * half_field_mm) for x, y in places])
+    if parallax:
+        xy = np.array(places)
+        design = np.stack(_monomials(xy[:, 0], xy[:, 1]), axis=1)
+        coefficients = np.linalg.pinv(design) @ values.reshape(len(places), -1)
+        table = coefficients.reshape(design.shape[1], GRID, GRID, -1).transpose(1, 2, 0, 3)
+    else:
+        table = values[0][:, :, None, :]
+    flat = values[len(places) // 2, GRID // 2, GRID // 2].astype(np.float64)
+    terms = [diode_terms(d) for d in setup.detectors]
+    per_electron = [np.mean([abs(w) * law.response(d.energy_threshold_kev) for w, d in t]) for t in terms]
+    return Reflectance(
+        table=np.ascontiguousarray(table, np.float32),
+        field_scale_mm=half_field_mm if parallax else 1.0,
+        flat=flat,
+        counting=np.array([all(w > 0 for w, _ in t) for t in terms]),
+        unsigned_flat=np.array([_unsigned_flat(t, setup, law) for t in terms]),
+        per_electron=np.array(per_electron),
+    )
+
+
+def _unsigned_flat(terms: Sequence[tuple[float, Diode]], setup: Setup, law: EmissionLaw) -> float:
+    """Flat signal of a channel with all weights taken positive; cosine emission at normal incidence."""
+    total = 0.0
+    for weight, diode in terms:
+        directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm)
+        seen = float((directions[:, 2] * solid_angles).sum()) / np.pi
+        total += abs(weight) * law.yield_flat * law.response(diode.energy_threshold_kev) * seen
+    return total
+
+
+def _signals_at(setup: Setup, law: EmissionLaw, pivot_mm: float, x_mm: float, y_mm: float) -> NDArray[np.float64]:
+    """Signals (GRID, GRID, detector) for all normals of the table at one field point."""
+    f = np.linspace(-LARGEST_F, LARGEST_F, GRID)
+    f_x, f_y = np.meshgrid(f, f)
+    norm = 1.0 + f_x**2 + f_y**2
+    normals = np.stack([2 * f_x / norm, 2 * f_y / norm, 2 / norm - 1.0], axis=-1).reshape(-1, 3)
+    # The scanned beam fans out from its pivot above the specimen and arrives tilted.
+    to_beam = np.array([-x_mm, -y_mm, pivot_mm])
+    to_beam /= np.linalg.norm(to_beam)
+    cos_tilt = np.clip(normals @ to_beam, 0.0, 1.0)
+    cosine, lobe = law.coefficients(cos_tilt)
+    specular = 2 * cos_tilt[:, None] * normals - to_beam
+    out = np.zeros((normals.shape[0], len(setup.detectors)))
+    for index, detector in enumerate(setup.detectors):
+        for weight, diode in diode_terms(detector):
+            directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, (x_mm, y_mm))
+            if solid_angles.sum() * law.response(diode.energy_threshold_kev) < _SMALLEST_COLLECTION:
+                raise InputError(
+                    f"detector {detector.name} sees nothing: check its radii and distance, and that "
+                    f"energy_threshold_kev {diode.energy_threshold_kev:g} is well below the beam energy "
+                    f"{law.energy_kev:g} keV"
+                )
+            emitted = _radiance(normals, specular, cosine, lobe, directions) @ solid_angles.astype(np.float32)
+            out[:, index] += weight * law.yield_flat * law.response(diode.energy_threshold_kev) * emitted
+    return out.reshape(GRID, GRID, -1)
+
+
+def _radiance(
+    normals: NDArray[np.float64],
+    specular: NDArray[np.float64],
+    cosine: NDArray[np.float64],
+    lobe: NDArray[np.float64],
+    directions: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Radiance (normal, direction) relative to the flat yield; zero below the facet's horizon."""
+    d = directions.T.astype(np.float32)
+    leaving = normals.astype(np.float32) @ d
+    towards = np.exp(LOBE_SHARPNESS * (specular.astype(np.float32) @ d - 1.0))
+    value = (cosine / np.pi).astype(np.float32)[:, None] * leaving
+    value += (lobe * LOBE_SHARPNESS / (2 * np.pi)).astype(np.float32)[:, None] * towards
+    value[leaving <= 0.0] = 0.0
+    return np.asarray(value, np.float32)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"})
+def _signals_rows(slope_x, slope_y, xs, ys, table, first, last, out):  # type: ignore[no-untyped-def]
+    grid, terms, count = table.shape[0], table.shape[2], table.shape[3]
+    step = np.float32(2 * LARGEST_F / (grid - 1))
+    edge = np.float32(LARGEST_F)
+    one = np.float32(1.0)
+    mono = np.ones(6, np.float32)
+    for row in range(first, last):
+        y = ys[row]
+        for column in range(slope_x.shape[1]):
+            p = slope_x[row, column]
+            q = slope_y[row, column]
+            # n = (-p, -q, 1) / s and f = (n_x, n_y) / (1 + n_z) = (-p, -q) / (1 + s)
+            scale = -one / (one + math.sqrt(one + p * p + q * q))
+            f_x = p * scale
+            f_y = q * scale
+            shrink = max(math.sqrt(f_x * f_x + f_y * f_y) / edge, one)
+            gx = (f_x / shrink + edge) / step
+            gy = (f_y / shrink + edge) / step
+            c0 = min(int(gx), grid - 2)
+            r0 = min(int(gy), grid - 2)
+            u = gx - c0
+            v = gy - r0
+            x = xs[column]
+            if terms > 1:
+                mono[1] = x
+                mono[2] = y
+                mono[3] = x * x
+                mono[4] = x * y
+                mono[5] = y * y
+            for i in range(count):
+                total = np.float32(0.0)
+                for t in range(terms):
+                    low = table[r0, c0, t, i] + u * (table[r0, c0 + 1, t, i] - table[r0, c0, t, i])
+                    high = table[r0 + 1, c0, t, i] + u * (table[r0 + 1, c0 + 1, t, i] - table[r0 + 1, c0, t, i])
+                    total += mono[t] * (low + v * (high - low))
+                out[i, row, column] = total

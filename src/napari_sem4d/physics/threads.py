@@ -1,0 +1,36 @@
+"""Batches of rows on a few threads: how the compiled kernels run. No numerics.
+
+Plain threads and kernels that release the GIL instead of numba's parallel loops: those abort the process when two
+computations enter them at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from napari_sem4d.model.errors import Cancelled
+
+ROWS_PER_BATCH = 64  # some milliseconds of work, so that a cancel is obeyed at once
+
+
+def for_each_batch(
+    rows: int, work: Callable[[int, int], object], should_stop: Callable[[], bool] | None = None
+) -> None:
+    """Call ``work(first, last)`` for batches that cover ``rows`` rows.
+
+    Raises
+    ------
+    Cancelled
+        If ``should_stop`` returned True between two batches.
+    """
+
+    def guarded(first: int) -> None:
+        if should_stop is not None and should_stop():
+            raise Cancelled("cancelled")
+        work(first, min(first + ROWS_PER_BATCH, rows))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for _ in pool.map(guarded, range(0, rows, ROWS_PER_BATCH)):
+            pass
