@@ -1,0 +1,63 @@
+"""One reconstruction as the user started it: inputs, parameters, state, result. It computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
+
+if TYPE_CHECKING:
+    from napari_sem4d.reconstruction.reconstruct import Method
+
+RunState = Literal["running", "done", "failed", "cancelled"]
+Result = HeightMap | HeightSeries
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A reconstruction with everything that went into it.
+
+    Attributes
+    ----------
+    id : int
+        Grows by one with each run of a session; a result that comes back under another id is dropped.
+    name : str
+        Short name of the scan, for layer names and file names.
+    series, setup, region, level_region, frame, method, seed
+        The inputs, frozen when the run was started. ``region`` None means the whole image, ``frame`` None means
+        all scans of the series.
+    state : {"running", "done", "failed", "cancelled"}
+    progress : float
+        From 0 to 1.
+    result : HeightMap, HeightSeries or None
+        Set when the state is "done".
+    error : str
+        What went wrong and what to do, set when the state is "failed".
+    """
+
+    id: int
+    name: str
+    series: SemSeries
+    setup: Setup
+    region: Region | None
+    level_region: Region | None
+    frame: int | None
+    method: Method
+    seed: int
+    state: RunState = "running"
+    progress: float = 0.0
+    result: Result | None = None
+    error: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a result may still come."""
+        return self.state == "running"
+
+    @property
+    def place(self) -> Region:
+        """Where on the image (data bar cut off) the result lies."""
+        if isinstance(self.result, HeightMap):
+            return self.result.region
+        return self.region or Region.full(self.series.frame_shape)

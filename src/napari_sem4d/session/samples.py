@@ -1,0 +1,34 @@
+"""Where the small files lie that ship with the program. It reads none of them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from napari_sem4d.model import InputError
+
+_FOLDER = "sample_data"
+
+
+def sample_path(name: str) -> Path:
+    """Return the path of a bundled sample file.
+
+    In an installed package the samples lie inside it, in a checkout at the top level.
+
+    Parameters
+    ----------
+    name : str
+        Path below the sample folder, such as ``"islands/islands.tif"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such sample.
+    """
+    package = Path(str(resources.files("napari_sem4d")))
+    for folder in (package / _FOLDER, package.parents[1] / _FOLDER):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"the sample {name} is not installed; install napari-sem4d again, or make it with the script in sample_data"
+    )

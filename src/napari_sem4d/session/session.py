@@ -1,0 +1,234 @@
+"""What the user is doing: the scan, the setup, the runs. Evented, without Qt, napari, files or science."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from psygnal import Signal
+
+from napari_sem4d.model import InputError, Region, SemSeries, Setup
+from napari_sem4d.session.run import Result, Run
+
+if TYPE_CHECKING:
+    from napari_sem4d.io.grouping import Grouping
+    from napari_sem4d.reconstruction.reconstruct import Method
+
+SMALLEST_DETECTOR_COUNT = 3
+
+
+class Session:
+    """Holds the state of one window; views connect to its signals and never keep state of their own.
+
+    All methods are called from one thread (in napari the GUI thread). Signals are emitted after the change.
+    """
+
+    series_changed: ClassVar[Signal] = Signal(description="Another scan, crop or pixel size")
+    setup_changed: ClassVar[Signal] = Signal(description="Another detector setup")
+    region_changed: ClassVar[Signal] = Signal(description="Another region of interest or level area")
+    run_changed: ClassVar[Signal] = Signal(Run, description="A run was started, went on or ended")
+
+    def __init__(self) -> None:
+        self.grouping: Grouping | None = None
+        self.series: SemSeries | None = None
+        self.setup: Setup | None = None
+        self.setup_is_proposed = True
+        self.region: Region | None = None
+        self.level_region: Region | None = None
+        self.method: Method = "photometric"
+        self.seed = 0
+        self._runs: dict[int, Run] = {}
+        self._current_id = 0
+
+    # The scan ---------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Short name of the scan, made from its first file."""
+        source = self.series.metadata.source if self.series is not None else ""
+        return Path(source).stem if source else "scan"
+
+    def set_series(self, series: SemSeries, grouping: Grouping | None = None) -> None:
+        """Take a new scan; a running reconstruction of the old one is given up.
+
+        A setup that the user made or loaded stays when it names the same segments, otherwise one is proposed.
+        """
+        self._supersede()
+        self.series = series
+        self.grouping = grouping
+        self.region = None
+        self.level_region = None
+        keep = (
+            self.setup is not None
+            and not self.setup_is_proposed
+            and self.setup.detector_names == tuple(series.detector_names)
+        )
+        if not keep:
+            self.setup, self.setup_is_proposed = Setup.from_series(series), True
+        self.series_changed.emit()
+        self.region_changed.emit()
+        self.setup_changed.emit()
+
+    def set_pixel_size(self, pixel_size_nm: float) -> None:
+        """Use the pixel size that the user gave."""
+        series = self._need_series()
+        if pixel_size_nm != series.pixel_size_nm:
+            self._supersede()
+            self.series = series.with_pixel_size(pixel_size_nm)
+            self.series_changed.emit()
+
+    def set_crop(self, crop: Region) -> None:
+        """Take another part of the recorded frame as image, for example without a data bar that was missed."""
+        series = self._need_series()
+        if crop != series.region:
+            cropped = series.with_region(crop)
+            self._supersede()
+            self.series = cropped
+            self.region = None
+            self.level_region = None
+            self.series_changed.emit()
+            self.region_changed.emit()
+
+    # What to reconstruct, and with which hardware ------------------------------------------------------------
+
+    def propose_setup(self) -> None:
+        """Replace the setup by a first proposal from the metadata of the scan."""
+        self.set_setup(Setup.from_series(self._need_series()), proposed=True)
+
+    def set_setup(self, setup: Setup, *, proposed: bool = False) -> None:
+        """Use another setup; one that was not proposed by the program stays when another scan is opened."""
+        self.setup = setup
+        self.setup_is_proposed = proposed
+        self.setup_changed.emit()
+
+    def set_region(self, region: Region | None) -> None:
+        """Reconstruct only a rectangle, or everything with None."""
+        if region is not None:
+            region = region.inside(self._need_series().frame_shape)
+        if region != self.region:
+            self.region = region
+            self.region_changed.emit()
+
+    def set_level_region(self, region: Region | None) -> None:
+        """Take a rectangle as level ground, or none."""
+        if region is not None:
+            region = region.inside(self._need_series().frame_shape, smallest=2)
+        if region != self.level_region:
+            self.level_region = region
+            self.region_changed.emit()
+
+    def obstacle(self) -> str:
+        """Say what is missing before a run can start, with the remedy; empty when nothing is."""
+        if self.series is None:
+            return "No scan is open: drop the images of all segments on the Data step."
+        if self.setup is None:
+            return "No detector setup: choose a preset or load one in the Detectors step."
+        if self.series.pixel_size_nm is None:
+            return "The files do not say the pixel size: enter it in the Data step (nm per pixel)."
+        count = len(self.series.detector_names)
+        if count < SMALLEST_DETECTOR_COUNT:
+            return (
+                f"A height needs at least {SMALLEST_DETECTOR_COUNT} segments that look from different directions, "
+                f"this scan has {count}: add the missing files or mark them as segments in the Data step."
+            )
+        unknown = set(self.series.detector_names) ^ set(self.setup.detector_names)
+        if unknown:
+            return (
+                f"Scan and setup do not name the same segments ({', '.join(sorted(unknown))}): load a fitting setup or "
+                "propose a new one in the Detectors step."
+            )
+        return ""
+
+    # Runs --------------------------------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs of the session, oldest first."""
+        return tuple(self._runs.values())
+
+    @property
+    def current_run(self) -> Run | None:
+        """The run started last; None before the first."""
+        return self._runs.get(self._current_id)
+
+    @property
+    def last_result(self) -> Run | None:
+        """The last run that ended with a result."""
+        return next((run for run in reversed(self.runs) if run.state == "done"), None)
+
+    def start_run(self, frame: int | None = None) -> Run:
+        """Freeze the inputs into a new run; a run still going on is given up.
+
+        Parameters
+        ----------
+        frame : int, optional
+            Index of the one scan to reconstruct; default all scans of a series.
+
+        Raises
+        ------
+        InputError
+            If something is missing; the message says what.
+        """
+        obstacle = self.obstacle()
+        if obstacle or self.series is None or self.setup is None:
+            raise InputError(obstacle)
+        self._supersede()
+        self._current_id += 1
+        run = Run(
+            id=self._current_id,
+            name=self.name,
+            series=self.series,
+            setup=self.setup,
+            region=self.region,
+            level_region=self.level_region,
+            frame=0 if len(self.series) == 1 else frame,
+            method=self.method,
+            seed=self.seed,
+        )
+        self._store(run)
+        return run
+
+    def report_progress(self, run_id: int, progress: float) -> bool:
+        """Note how far a run is; returns False, and changes nothing, for a stale run."""
+        run = self._live(run_id)
+        if run is not None:
+            self._store(replace(run, progress=min(max(progress, run.progress), 1.0)))
+        return run is not None
+
+    def finish_run(self, run_id: int, result: Result) -> bool:
+        """Take the result of a run; returns False, and drops the result, for a stale run."""
+        run = self._live(run_id)
+        if run is not None:
+            self._store(replace(run, state="done", progress=1.0, result=result))
+        return run is not None
+
+    def fail_run(self, run_id: int, error: str) -> bool:
+        """Note why a run failed; returns False, and changes nothing, for a stale run."""
+        run = self._live(run_id)
+        if run is not None:
+            self._store(replace(run, state="failed", error=error))
+        return run is not None
+
+    def cancel_run(self, run_id: int) -> bool:
+        """Give a run up; returns False for one that had already ended."""
+        run = self._live(run_id)
+        if run is not None:
+            self._store(replace(run, state="cancelled"))
+        return run is not None
+
+    def _live(self, run_id: int) -> Run | None:
+        run = self._runs.get(run_id)
+        return run if run is not None and run_id == self._current_id and run.is_running else None
+
+    def _supersede(self) -> None:
+        self.cancel_run(self._current_id)
+
+    def _store(self, run: Run) -> None:
+        self._runs[run.id] = run
+        self.run_changed.emit(run)
+
+    def _need_series(self) -> SemSeries:
+        if self.series is None:
+            raise InputError("No scan is open: drop the images of all segments on the Data step.")
+        return self.series

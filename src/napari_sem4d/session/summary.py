@@ -1,0 +1,94 @@
+"""What a result means, in words and numbers a microscopist can check. No formatting for a certain display."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_sem4d.model import HeightMap, HeightSeries
+
+_SAMPLES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The key figures of a result.
+
+    Attributes
+    ----------
+    height_span : str
+        Between the 0.1 and 99.9 % heights, with unit.
+    uncertainty : str
+        Median of the standard deviation of a height, the z scale apart, with unit.
+    z_scale : str
+        Where the scale of z comes from, and how sure it is.
+    size : str
+        Pixels and field.
+    shadow : str
+        Share of the pixels that a segment cannot see; empty for series.
+    """
+
+    height_span: str
+    uncertainty: str
+    z_scale: str
+    size: str
+    shadow: str
+
+
+def summarise(result: HeightMap | HeightSeries) -> Summary:
+    """Return the key figures of ``result``."""
+    heights = np.asarray(result.height_nm)
+    rows, columns = heights.shape[-2:]
+    pixel = result.pixel_size_nm
+    frames = f"{heights.shape[0]} scans of " if heights.ndim == 3 else ""
+    return Summary(
+        height_span=length_text(_span(heights), result.unit),
+        uncertainty=_uncertainty(result),
+        z_scale=z_scale_words(result),
+        size=f"{frames}{columns} × {rows} px, {length_text(columns * pixel)} × {length_text(rows * pixel)}",
+        shadow=f"{100 * result.shadow.mean():.1f} %" if isinstance(result, HeightMap) else "",
+    )
+
+
+def z_scale_words(result: HeightMap | HeightSeries) -> str:
+    """Say where the scale of z comes from, and what that means for the numbers."""
+    sure = ""
+    if np.isfinite(result.z_scale_uncertainty):
+        sure = f", ± {100 * result.z_scale_uncertainty:.2g} %"
+    if result.z_scale_source == "geometry":
+        return f"from detector geometry and black levels{sure}"
+    if result.z_scale_source == "reference":
+        return f"from a reference of known slope or height{sure}"
+    return (
+        "arbitrary: no black level and no reference known, so heights are in a.u., not nm. "
+        "Give each segment's black level with its uncertainty (Detectors step) or calibrate on a known slope."
+    )
+
+
+def length_text(value_nm: float, unit: str = "nm") -> str:
+    """Write a length with a unit of fitting size; arbitrary units stay what they are."""
+    if unit != "nm":
+        return f"{value_nm:.4g} {unit}"
+    for factor, larger in ((1e6, "mm"), (1e3, "µm")):
+        if abs(value_nm) >= factor:
+            return f"{value_nm / factor:.4g} {larger}"
+    return f"{value_nm:.3g} nm"
+
+
+def _span(heights: np.ndarray) -> float:
+    step = max(1, int(np.sqrt(heights.size / _SAMPLES)))
+    sample = heights[..., ::step, ::step]
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return float("nan")
+    low, high = np.percentile(sample, (0.1, 99.9))
+    return float(high - low)
+
+
+def _uncertainty(result: HeightMap | HeightSeries) -> str:
+    sigma = np.asarray(result.sigma_nm)
+    step = max(1, int(np.sqrt(sigma.size / _SAMPLES)))
+    sample = sigma[..., ::step, ::step]
+    sample = sample[np.isfinite(sample)]
+    return f"± {length_text(float(np.median(sample)), result.unit)}" if sample.size else "not known"

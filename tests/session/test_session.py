@@ -1,0 +1,190 @@
+"""What the session keeps, drops and refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.session import Session
+
+
+def scan(names: str = "ABCD", pixel_size_nm: float | None = 20.0, times: int = 1) -> SemSeries:
+    return SemSeries.from_arrays(
+        np.full((times, len(names), 40, 60), 100, np.uint16),
+        pixel_size_nm=pixel_size_nm,
+        detector_names=list(names),
+        source="folder/island.tif",
+        beam_energy_kev=10.0,
+    )
+
+
+def height_map(region: Region) -> HeightMap:
+    shape = region.shape
+    zero = np.zeros(shape, np.float32)
+    return HeightMap(
+        height_nm=zero,
+        sigma_nm=zero + 1,
+        shadow=zero > 0,
+        valid=zero == 0,
+        brightness=zero + 1,
+        predicted=np.zeros((4, *shape), np.float32),
+        residual=np.zeros((4, *shape), np.float32),
+        gain=np.ones(4),
+        offset=np.zeros(4),
+        z_scale_source="arbitrary",
+        z_scale_uncertainty=float("nan"),
+        pixel_size_nm=20.0,
+        detector_names=tuple("ABCD"),
+        region=region,
+    )
+
+
+@pytest.fixture
+def session() -> Session:
+    session = Session()
+    session.set_series(scan())
+    return session
+
+
+def test_opening_a_scan_proposes_a_setup_for_its_segments(session: Session) -> None:
+    assert session.setup is not None
+    assert session.setup.detector_names == ("A", "B", "C", "D")
+    assert session.setup_is_proposed
+    assert session.obstacle() == ""
+    assert session.name == "island"
+
+
+def test_views_hear_of_a_scan_when_everything_about_it_is_in_place(session: Session) -> None:
+    heard: list[Any] = []
+    session.series_changed.connect(lambda: heard.append(session.setup and session.setup.detector_names))
+    session.set_series(scan("ABC"))
+    assert heard == [("A", "B", "C")]
+
+
+def test_a_setup_made_by_the_user_stays_for_the_next_scan_of_the_same_segments(session: Session) -> None:
+    assert session.setup is not None
+    mine = session.setup.model_copy(update={"material": "Cu"})
+    session.set_setup(mine)
+    session.set_series(scan())
+    assert session.setup is mine
+    session.set_series(scan("WXYZ"))
+    assert session.setup is not mine
+    assert session.setup.detector_names == ("W", "X", "Y", "Z")
+
+
+@pytest.mark.parametrize(
+    ("series", "remedy"),
+    [
+        (None, "drop the images"),
+        (scan(pixel_size_nm=None), "enter it"),
+        (scan("AB"), "add the missing files"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_remedy(series: SemSeries | None, remedy: str) -> None:
+    session = Session()
+    if series is not None:
+        session.set_series(series)
+    assert remedy in session.obstacle()
+    with pytest.raises(InputError, match=remedy):
+        session.start_run()
+    assert session.runs == ()
+
+
+def test_a_setup_for_other_segments_is_refused(session: Session) -> None:
+    session.set_setup(Setup.from_series(scan("WXYZ")))
+    assert "same segments" in session.obstacle()
+
+
+def test_a_run_keeps_its_inputs_when_the_session_goes_on(session: Session) -> None:
+    session.set_region(Region(0, 20, 0, 30))
+    run = session.start_run()
+    session.set_region(None)
+    assert run.region == Region(0, 20, 0, 30)
+    assert run.series is session.series
+    assert run.frame == 0
+
+
+def test_a_result_is_kept_with_its_run(session: Session) -> None:
+    run = session.start_run()
+    assert session.report_progress(run.id, 0.4)
+    result = height_map(Region.full((40, 60)))
+    assert session.finish_run(run.id, result)
+    assert session.current_run is session.last_result
+    assert session.last_result is not None
+    assert session.last_result.result is result
+    assert session.last_result.progress == 1.0
+
+
+def test_the_result_of_a_stale_run_is_dropped(session: Session) -> None:
+    old = session.start_run()
+    new = session.start_run()
+    assert not session.finish_run(old.id, height_map(Region.full((40, 60))))
+    assert [run.state for run in session.runs] == ["cancelled", "running"]
+    assert session.finish_run(new.id, height_map(Region.full((40, 60))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session: session.set_series(scan()),
+        lambda session: session.set_pixel_size(25.0),
+        lambda session: session.set_crop(Region(0, 30, 0, 60)),
+        lambda session: session.cancel_run(1),
+    ],
+    ids=["another scan", "another pixel size", "another crop", "cancel"],
+)
+def test_a_result_that_no_longer_fits_is_dropped(session: Session, change: Any) -> None:
+    run = session.start_run()
+    change(session)
+    assert not session.finish_run(run.id, height_map(Region.full((40, 60))))
+    assert not session.fail_run(run.id, "late")
+    assert not session.report_progress(run.id, 0.9)
+    assert session.runs[0].state == "cancelled"
+    assert session.runs[0].result is None
+
+
+def test_a_failure_loses_nothing(session: Session) -> None:
+    good = session.start_run()
+    session.finish_run(good.id, height_map(Region.full((40, 60))))
+    bad = session.start_run()
+    assert session.fail_run(bad.id, "all detectors on one side: turn one")
+    assert session.current_run is not None
+    assert session.current_run.error == "all detectors on one side: turn one"
+    assert session.last_result is not None
+    assert session.last_result.id == good.id
+    assert session.series is not None
+    assert session.obstacle() == ""
+
+
+def test_progress_never_falls_back(session: Session) -> None:
+    run = session.start_run()
+    session.report_progress(run.id, 0.6)
+    session.report_progress(run.id, 0.2)
+    assert session.current_run is not None
+    assert session.current_run.progress == 0.6
+
+
+def test_a_rectangle_is_clipped_to_the_image_and_one_beside_it_refused(session: Session) -> None:
+    session.set_region(Region(-5, 20, 30, 90))
+    assert session.region == Region(0, 20, 30, 60)
+    with pytest.raises(InputError, match="draw it on the image"):
+        session.set_region(Region(100, 120, 0, 20))
+    assert session.region == Region(0, 20, 30, 60)
+
+
+def test_another_crop_forgets_the_rectangle(session: Session) -> None:
+    session.set_region(Region(0, 20, 0, 30))
+    session.set_crop(Region(0, 30, 0, 60))
+    assert session.region is None
+    assert session.series is not None
+    assert session.series.frame_shape == (30, 60)
+
+
+def test_a_series_runs_as_a_whole_unless_one_scan_is_asked_for() -> None:
+    session = Session()
+    session.set_series(scan(times=5))
+    assert session.start_run().frame is None
+    assert session.start_run(3).frame == 3
