@@ -1,0 +1,104 @@
+"""Entries of FEI and Thermo Fisher TIFF files (tags 34680 and 34682). No TIFF structure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from napari_sem4d.io.header import Details
+from napari_sem4d.io.vendor_text import date_and_time, first_entry, number, positive, scaled, yes
+from napari_sem4d.model import ScanMetadata
+
+TAGS = (34682, 34680)
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the entries of the tag as ``{"Section.Key": value}``."""
+    entries: dict[str, str] = {}
+    section = ""
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line.strip("[]")
+            continue
+        key, separator, value = line.partition("=")
+        if separator:
+            entries[f"{section}.{key.strip()}"] = value.strip()
+    return entries
+
+
+def describe(entries: Mapping[str, str], shape: tuple[int, int]) -> Details:
+    """Translate the entries of an image of ``shape`` (rows, columns)."""
+    beam = entries.get("Beam.Beam") or "EBeam"
+    scan = entries.get("Beam.Scan") or "EScan"
+    name = entries.get("Detectors.Name")
+    mode = entries.get("Detectors.Mode")
+    tilt = first_entry(entries, "Stage.StageT", f"{beam}.StageTa", "Stage.SpecTilt")
+    decelerated = yes(entries.get("EBeamDeceleration.ModeOn"))
+    width = positive(first_entry(entries, f"{scan}.PixelWidth", "Scan.PixelWidth"))
+    height = positive(first_entry(entries, f"{scan}.PixelHeight", "Scan.PixelHeight"))
+    metadata = ScanMetadata(
+        vendor="FEI",
+        instrument=first_entry(entries, "System.SystemType", "System.Type"),
+        detector=name,
+        segment=mode if mode and mode != name else None,
+        signal=entries.get(f"{name}.Signal") or None,
+        pixel_size_nm=scaled(width, 1e9),
+        beam_energy_kev=_beam_energy(entries, beam, decelerated),
+        working_distance_mm=scaled(positive(first_entry(entries, f"{beam}.WD", "Stage.WorkingDistance")), 1e3),
+        beam_current_pa=scaled(positive(entries.get(f"{beam}.BeamCurrent")), 1e12),
+        dwell_time_us=scaled(positive(first_entry(entries, f"{scan}.Dwell", "Scan.Dwelltime")), 1e6),
+        contrast=number(entries.get(f"{name}.Contrast")),
+        brightness=number(entries.get(f"{name}.Brightness")),
+        gamma=number(entries.get("Image.DigitalGamma")),
+        scan_rotation_deg=_degrees(first_entry(entries, f"{beam}.ScanRotation", "Beam.ScanRotation")),
+        stage_tilt_deg=_degrees(tilt),
+        tilt_correction=yes(entries.get(f"{beam}.TiltCorrectionIsOn")),
+        lens_mode=_lens_mode(entries.get(f"{beam}.LensMode")),
+        stage_bias_v=number(entries.get("EBeamDeceleration.StageBias")) if decelerated else _no_bias(decelerated),
+        acquired=_acquired(entries),
+        raw=entries,
+    )
+    notes = []
+    if width and height and abs(width / height - 1) > 0.01:
+        notes.append(
+            f"pixels are not square ({width * 1e9:g} nm wide, {height * 1e9:g} nm high): heights along the rows are "
+            "taken for both, switch tilt correction off and record again"
+        )
+    return Details(metadata, _bar_row(entries, shape), tuple(notes))
+
+
+def _beam_energy(entries: Mapping[str, str], beam: str, decelerated: bool | None) -> float | None:
+    # With beam deceleration the electrons land with less than the high voltage says.
+    landing = positive(entries.get("EBeamDeceleration.LandingEnergy")) if decelerated else None
+    return scaled(landing or positive(first_entry(entries, f"{beam}.HV", "Beam.HV")), 1e-3)
+
+
+def _no_bias(decelerated: bool | None) -> float | None:
+    return None if decelerated is None else 0.0
+
+
+def _degrees(radians: str | None) -> float | None:
+    return scaled(number(radians), 180.0 / math.pi)
+
+
+def _lens_mode(text: str | None) -> Literal["field_free", "immersion"] | None:
+    word = (text or "").lower()
+    if "immersion" in word or word in {"uhr", "mode ii"}:
+        return "immersion"
+    return "field_free" if "field" in word and "free" in word else None
+
+
+def _acquired(entries: Mapping[str, str]) -> datetime | None:
+    date, _, time = entries.get("PrivateFei.TimeOfCreation", "").partition(" ")
+    return date_and_time(date, time) or date_and_time(entries.get("User.Date"), entries.get("User.Time"))
+
+
+def _bar_row(entries: Mapping[str, str], shape: tuple[int, int]) -> int | None:
+    rows = number(entries.get("Image.ResolutionY"))
+    bar = number(entries.get("PrivateFei.DatabarHeight"))
+    if rows is not None and 0 < rows <= shape[0] and (rows == shape[0] or bar is None or rows + bar == shape[0]):
+        return int(rows)
+    return None

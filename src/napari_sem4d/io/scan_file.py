@@ -1,0 +1,162 @@
+"""One file in: its image planes with all that the file says about them, and their pixels. No grouping of files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_sem4d.io import fei, jeol, plain, png, tiff, zeiss
+from napari_sem4d.io.header import Details, PlaneHeader
+from napari_sem4d.model import InputError, ScanMetadata
+
+SUFFIXES = (".tif", ".tiff", ".png")
+HEIGHT_MARK = b"napari-sem4d height map"
+
+
+def read_headers(path: Path) -> list[PlaneHeader]:
+    """Return the headers of all image planes of a file, without reading pixels.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, damaged, or of a kind that is not read; the message says which.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}; check the name") from error
+    if start == b"\x89PNG":
+        header = png.read_png_header(path)
+        return [replace(header, details=_sidecar_details(header, path) or header.details)]
+    if start[:2] not in {b"II", b"MM"}:
+        kind = "is empty" if not start else "is neither TIFF nor PNG"
+        raise InputError(f"{path} {kind}; give the TIFF that the microscope wrote")
+    with tiff.open_tiff(path) as opened:
+        return _tiff_headers(opened, path)
+
+
+def is_own_result(path: Path) -> bool:
+    """True when a file is a height map that this program wrote, which is no scan."""
+    try:
+        with path.open("rb") as file:
+            return HEIGHT_MARK in file.read(4096)
+    except OSError:
+        return False
+
+
+def read_pixels(header: PlaneHeader) -> NDArray[Any]:
+    """Read the pixels (y, x) of one plane; raises InputError naming the file when they cannot be read."""
+    return png.read_png(header) if header.path.suffix.lower() == ".png" else tiff.read_plane(header)
+
+
+def _tiff_headers(opened: tifffile.TiffFile, path: Path) -> list[PlaneHeader]:
+    planes = tiff.planes(opened, path)
+    headers = [
+        PlaneHeader(
+            path,
+            number,
+            plane.shape,
+            plane.dtype,
+            _vendor_details(opened, plane, path) or Details(ScanMetadata(source=str(path), page=number)),
+            directory=plane.directory,
+            sample=plane.sample,
+            clip=tiff.stated_range(plane.page),
+        )
+        for number, plane in enumerate(planes)
+    ]
+    if headers[0].metadata.vendor is not None:
+        return headers
+    first = planes[0].page
+    stack = plain.describe_ome(first.description, str(path)) or plain.describe_imagej(
+        first.description, first, _labels(first)
+    )
+    if stack is not None:
+        return _stack_headers(headers, stack, planes[0], path)
+    details = _sidecar_details(headers[0], path)
+    if details is not None:
+        return [replace(header, details=details) for header in headers]
+    leading = tiff.stack_shape(planes[0], len(planes))
+    if leading is not None and len(leading) == 2:
+        channels = leading[1]
+        return [replace(h, position=(i // channels, i % channels)) for i, h in enumerate(headers)]
+    return headers
+
+
+def _vendor_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    text = tiff.vendor_text(opened, plane.page, fei.TAGS)
+    if text is not None:
+        return _sourced(fei.describe(fei.parse(text), plane.shape), path, plane.directory)
+    text = tiff.vendor_text(opened, plane.page, (zeiss.TAG,))
+    if text is not None:
+        return _sourced(zeiss.describe(*zeiss.parse(text), plane.shape), path, plane.directory)
+    return None
+
+
+def _sidecar_details(header: PlaneHeader, path: Path) -> Details | None:
+    entries = jeol.sidecar(path)
+    return None if entries is None else _sourced(jeol.describe(entries, header.shape), path, header.page)
+
+
+def _sourced(details: Details, path: Path, page: int) -> Details:
+    return replace(details, metadata=details.metadata.model_copy(update={"source": str(path), "page": page}))
+
+
+def _labels(page: Any) -> list[str]:
+    tag = page.tags.get(50839)
+    value = tag.value if tag is not None else None
+    return list(value.get("Labels", [])) if isinstance(value, dict) else []
+
+
+def _stack_headers(
+    headers: list[PlaneHeader], stack: plain.StackDescription, plane: tiff.Plane, path: Path
+) -> list[PlaneHeader]:
+    """Give the planes of a described stack their places, names and times."""
+    if stack.count != len(headers):
+        headers = _planes_without_directory(headers, stack, plane, path)
+    metadata = {"pixel_size_nm": stack.pixel_size_nm, "acquired": stack.acquired}
+    clip = headers[0].clip
+    if stack.significant_bits is not None and 8 < stack.significant_bits < 8 * headers[0].dtype.itemsize:
+        clip = (0.0, float(2**stack.significant_bits - 1))
+    found = []
+    for header, position in zip(headers, stack.positions(), strict=True):
+        details = Details(header.metadata.model_copy(update=metadata), None, stack.notes)
+        found.append(
+            replace(
+                header,
+                details=details,
+                position=position,
+                channel=stack.names[position[1]] if position is not None and stack.names else None,
+                time_s=stack.seconds(*position) if position is not None else None,
+                clip=clip,
+            )
+        )
+    return found
+
+
+def _planes_without_directory(
+    headers: list[PlaneHeader], stack: plain.StackDescription, plane: tiff.Plane, path: Path
+) -> list[PlaneHeader]:
+    """Find the planes of an ImageJ stack that has one directory and raw pixels behind it."""
+    start = tiff.contiguous_offset(plane.page, path) if len(headers) == 1 else None
+    size = int(np.prod(plane.shape)) * plane.dtype.itemsize
+    if start is None or start + stack.count * size > path.stat().st_size:
+        raise InputError(
+            f"{path} describes {stack.count} images and holds {len(headers)}; it is truncated or was edited, export "
+            "it again"
+        )
+    plain_metadata = headers[0].metadata
+    return [
+        replace(
+            headers[0],
+            page=number,
+            offset=start + number * size,
+            details=Details(plain_metadata.model_copy(update={"page": number})),
+        )
+        for number in range(stack.count)
+    ]
