@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sem4d.cli import terminal
-from napari_sem4d.cli.reconstruct import positive
+from napari_sem4d.cli.inputs import Detectors, Files, PixelSize, as_names
 
 if TYPE_CHECKING:
+    from napari_sem4d.io.grouping import Grouping
     from napari_sem4d.model import SemSeries
 
 # Fields of ScanMetadata that describe the whole scan: name in JSON, label, unit.
@@ -28,33 +29,34 @@ _SCAN_FIELDS = (
     ("stage_bias_v", "Stage bias", "V"),
     ("lens_mode", "Lens mode", ""),
 )
-_SEGMENT_FIELDS = ("detector", "segment", "signal", "source", "page", "contrast", "brightness", "gamma")
+_SEGMENT_FIELDS = ("detector", "signal", "contrast", "brightness", "gamma")
+_MOST_FILES = 40
 
 
 def info(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="Images of one scan or of a series of scans.", metavar="FILES", show_default=False),
-    ],
-    pixel_size_nm: Annotated[
-        float | None, typer.Option(help="Pixel size in nm, where the files do not say it.", callback=positive)
-    ] = None,
+    files: Files,
+    pixel_size_nm: PixelSize = None,
+    detectors: Detectors = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show how files are read: their grouping into segments and times, and what the microscope recorded."""
+    from napari_sem4d.io.grouping import propose_grouping
     from napari_sem4d.io.sem import read_sem
 
-    summary = summarise(read_sem(files, pixel_size_nm=pixel_size_nm))
+    grouping = propose_grouping(files)
+    if detectors is not None:
+        grouping = grouping.with_segments(as_names(detectors))
+    summary = summarise(read_sem(grouping, pixel_size_nm=pixel_size_nm), grouping)
     if as_json:
         terminal.result(json.dumps(summary, indent=1, ensure_ascii=False))
     else:
         _print_tables(summary)
 
 
-def summarise(series: SemSeries) -> dict[str, Any]:
+def summarise(series: SemSeries, grouping: Grouping) -> dict[str, Any]:
     """Return what a series holds, in JSON types; the names carry the units, unknown values are None."""
     recorded = series.metadata.model_dump(mode="json")
-    rows, columns = series.full_images.shape[2:]
+    rows, columns = (int(n) for n in series.full_images.shape[2:])
     region = series.region
     return {
         "pixel_size_nm": series.pixel_size_nm,
@@ -63,17 +65,27 @@ def summarise(series: SemSeries) -> dict[str, Any]:
         "time_s": [float(t) for t in series.time_s],
         "rows": region.shape[0],
         "columns": region.shape[1],
-        "recorded_rows": int(rows),
-        "recorded_columns": int(columns),
+        "recorded_rows": rows,
+        "recorded_columns": columns,
         "region": f"{region.row_start}:{region.row_stop},{region.column_start}:{region.column_stop}",
-        "data_bar_rows": int(rows) - region.shape[0],
+        "data_bar_rows": rows - region.shape[0],
         "dtype": str(series.full_images.dtype),
         "simultaneous": series.simultaneous,
         "segments": [
-            {"name": name, **{key: value for key, value in m.model_dump(mode="json").items() if key in _SEGMENT_FIELDS}}
-            for name, m in zip(series.detector_names, series.channel_metadata, strict=True)
+            {"name": name, **{field: getattr(metadata, field) for field in _SEGMENT_FIELDS}}
+            for name, metadata in zip(series.detector_names, series.channel_metadata, strict=True)
         ],
         "other_channels": list(series.others),
+        "files": [
+            {
+                "file": str(entry.path),
+                "page": entry.page,
+                "channel": entry.channel,
+                "scan": entry.time_index,
+                "is_segment": entry.is_segment,
+            }
+            for entry in grouping.entries
+        ],
         "warnings": list(series.warnings),
     }
 
@@ -84,15 +96,19 @@ def _print_tables(summary: dict[str, Any]) -> None:
     scan = Table(show_header=False, box=None, pad_edge=False)
     for label, text in _scan_lines(summary):
         scan.add_row(label, text)
-    segments = Table(pad_edge=False)
-    for heading in ("Segment", "Detector", "Signal", "Contrast", "Brightness", "Gamma", "File", "Page"):
-        segments.add_column(heading, overflow="fold")
+    segments = Table("Segment", "Detector", "Signal", "Contrast", "Brightness", "Gamma", title="Segments")
     for item in summary["segments"]:
-        values = (item[key] for key in ("name", "detector", "signal", "contrast", "brightness", "gamma"))
-        segments.add_row(*(_text(v) for v in values), Path(item["source"]).name, _text(item["page"]))
+        segments.add_row(*(_text(item[field]) for field in ("name", *_SEGMENT_FIELDS)))
+    grouped = Table("Scan", "Channel", "Use", "Page", title="Files")
+    grouped.add_column("File", overflow="fold")
+    for item in summary["files"][:_MOST_FILES]:
+        use = "segment" if item["is_segment"] else "shown, not measured on"
+        grouped.add_row(str(item["scan"]), item["channel"], use, str(item["page"]), Path(item["file"]).name)
     console = terminal.console()
-    console.print(scan)
-    console.print(segments)
+    for table in (scan, segments, grouped):
+        console.print(table)
+    if len(summary["files"]) > _MOST_FILES:
+        console.print(f"... and {len(summary['files']) - _MOST_FILES} more images; --json lists all")
     for message in summary["warnings"]:
         terminal.warning(message)
 
@@ -102,7 +118,7 @@ def _scan_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("Pixel size", "unknown, give it with --pixel-size-nm" if pixel_size is None else _text(pixel_size, "nm")),
         ("Image", f"{summary['rows']} rows x {summary['columns']} columns, {summary['dtype']}"),
-        ("Data bar", f"{summary['data_bar_rows']} rows cut off, image is {summary['region']}"),
+        ("Data bar", _data_bar(summary)),
         ("Scans", _scans(summary)),
     ]
     lines += [(label, _text(summary[name], unit)) for name, label, unit in _SCAN_FIELDS]
@@ -123,3 +139,8 @@ def _text(value: object, unit: str = "") -> str:
         return "-"
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
     return f"{shown} {unit}".rstrip()
+
+
+def _data_bar(summary: dict[str, Any]) -> str:
+    cut = summary["data_bar_rows"]
+    return f"{cut} rows cut off, the image is rows,columns {summary['region']}" if cut else "none"

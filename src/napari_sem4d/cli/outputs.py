@@ -34,6 +34,22 @@ def check_target(target: Path, suffixes: Sequence[str], inputs: Sequence[Path] =
         raise InputError(f"{target} is one of the input images and would be lost; choose another --output")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, or take the one that is there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another --output") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"the folder {folder} cannot be written to; choose another --output")
+
+
 def write_all(files: Sequence[tuple[Path, Write]]) -> None:
     """Write every file under a temporary folder beside it, then move all into place.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sem4d.cli import terminal
+from napari_sem4d.cli.inputs import Detectors, Files, LevelRegionText, PixelSize, RegionText, as_names
 from napari_sem4d.cli.outputs import Write, check_target, write_all
 from napari_sem4d.model.errors import InputError
 
@@ -25,53 +26,17 @@ class Method(enum.StrEnum):
     photometric = "photometric"
 
 
-def positive(value: float | None) -> float | None:
-    """Refuse a pixel size that is none; the callback of every --pixel-size-nm."""
-    if value is not None and not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{value} is no pixel size; give a positive number of nanometres")
-    return value
-
-
-def _region(text: str | None) -> str | None:
-    from napari_sem4d.model.region import Region
-
-    if text is not None:
-        try:
-            Region.parse(text)
-        except InputError as error:
-            raise typer.BadParameter(str(error)) from None
-    return text
-
-
 def reconstruct(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Images of one scan or of a series of scans, all segments.", metavar="FILES", show_default=False
-        ),
-    ],
+    files: Files,
     setup: Annotated[
         Path | None,
         typer.Option(help="Setup file (JSON): beam and detectors. Without it typical values, heights in a.u."),
     ] = None,
-    pixel_size_nm: Annotated[
-        float | None, typer.Option(help="Pixel size in nm; replaces the one in the files.", callback=positive)
-    ] = None,
+    pixel_size_nm: PixelSize = None,
+    detectors: Detectors = None,
     method: Annotated[Method, typer.Option(help="How to find the height.")] = Method.photometric,
-    region: Annotated[
-        str | None,
-        typer.Option(
-            help="Part of the image to reconstruct, in pixels without the data bar; ends are not included.",
-            metavar="R0:R1,C0:C1",
-            callback=_region,
-        ),
-    ] = None,
-    level_region: Annotated[
-        str | None,
-        typer.Option(
-            help="Area known to be level; gives the gains of the segments.", metavar="R0:R1,C0:C1", callback=_region
-        ),
-    ] = None,
+    region: RegionText = None,
+    level_region: LevelRegionText = None,
     frame: Annotated[
         int | None, typer.Option(help="Scan of a series to reconstruct, from 0; without it all.", min=0)
     ] = None,
@@ -96,7 +61,7 @@ def reconstruct(
     for target in targets:
         check_target(target, SUFFIXES, files)
 
-    series = _read(files, pixel_size_nm)
+    series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
     if frame is None and len(series) > 1:
         _reconstruct_series(series, used, method, roi, level, seed, targets)
@@ -104,10 +69,11 @@ def reconstruct(
         _reconstruct_frame(series, used, method, roi, level, seed, targets, _frame_of(series, frame))
 
 
-def _read(files: Sequence[Path], pixel_size_nm: float | None) -> SemSeries:
+def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:
     from napari_sem4d.io.sem import read_sem
 
-    series = read_sem(files, pixel_size_nm=pixel_size_nm)
+    names = None if detectors is None else as_names(detectors)
+    series = read_sem(files, pixel_size_nm=pixel_size_nm, detectors=names)
     for message in series.warnings:
         terminal.warning(message)
     if series.pixel_size_nm is None:

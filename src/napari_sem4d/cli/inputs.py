@@ -1,0 +1,72 @@
+"""The options that say what to read, shared by the subcommands. They check the form only; files are read elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_sem4d.model.errors import InputError
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value} is no pixel size; give a positive number of nanometres")
+    return value
+
+
+def _region(text: str | None) -> str | None:
+    from napari_sem4d.model.region import Region
+
+    if text is not None:
+        try:
+            Region.parse(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def _names(text: str | None) -> str | None:
+    if text is not None and not as_names(text):
+        raise typer.BadParameter(f"{text!r} names no detector; write for example A,B,C,D")
+    return text
+
+
+def as_names(text: str) -> list[str]:
+    """Return the names in a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Images of one scan or of a series of scans, all segments; or the folder that holds them.",
+        metavar="FILES",
+        show_default=False,
+    ),
+]
+PixelSize = Annotated[
+    float | None,
+    typer.Option("--pixel-size-nm", help="Pixel size in nm; replaces the one in the files.", callback=_positive),
+]
+Detectors = Annotated[
+    str | None,
+    typer.Option(help="Channels to take as segments, for example A,B,C,D.", metavar="NAMES", callback=_names),
+]
+RegionText = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of the image to reconstruct, in pixels without the data bar; ends are not included.",
+        metavar="R0:R1,C0:C1",
+        callback=_region,
+    ),
+]
+LevelRegionText = Annotated[
+    str | None,
+    typer.Option(
+        help="Area known to be level; gives the gains of the segments, and the zero of a series.",
+        metavar="R0:R1,C0:C1",
+        callback=_region,
+    ),
+]
