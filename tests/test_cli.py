@@ -128,7 +128,7 @@ def test_info_as_json_is_json_with_units_in_the_names(scan: list[str], capsys: p
     assert summary["pixel_size_nm"] == 20.0
     assert (summary["rows"], summary["columns"], summary["data_bar_rows"]) == (*SHAPE, 0)
     assert [segment["name"] for segment in summary["segments"]] == list(AZIMUTHS)
-    assert [Path(segment["source"]).name for segment in summary["segments"]] == [Path(f).name for f in scan]
+    assert [item["file"] for item in summary["files"]] == scan
     assert summary["beam_energy_kev"] is None
     assert summary["scans"] == 1
 
@@ -271,18 +271,37 @@ def test_an_input_image_is_never_overwritten(scan: list[str], capsys: pytest.Cap
     assert Path(scan[0]).read_bytes() == before
 
 
-def test_a_series_gives_one_file_per_scan(setup_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def series_file(tmp_path: Path) -> str:
+    """Two scans in one file: the hill grows to twice its height."""
     stack = np.stack([np.stack(list(images(k * bump()).values())) for k in (0.5, 1.0)])
-    path = tmp_path / "series.tif"
-    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TCYX"})
-    common = ["reconstruct", str(path), "--setup", setup_file, "--pixel-size-nm", "20"]
-    assert main([*common, "-o", str(tmp_path / "h.tif"), "-o", str(tmp_path / "h.npz")]) == 0
-    first, second = (tifffile.imread(tmp_path / f"h_{i:04d}.tif") for i in range(2))
-    assert np.ptp(second) > 1.5 * np.ptp(first)
+    tifffile.imwrite(tmp_path / "series.tif", stack, imagej=True, metadata={"axes": "TCYX", "Labels": list("ABCD") * 2})
+    return str(tmp_path / "series.tif")
+
+
+def test_a_series_becomes_a_stack_in_time(series_file: str, setup_file: str, tmp_path: Path) -> None:
+    outputs = ["-o", str(tmp_path / "h.tif"), "-o", str(tmp_path / "h.npz"), "--reference-region", "0:20,0:128"]
+    assert main(["reconstruct", series_file, "--setup", setup_file, "--pixel-size-nm", "20", *outputs]) == 0
+    stack = tifffile.imread(tmp_path / "h.tif")
+    assert stack.shape == (2, *SHAPE)
+    assert np.ptp(stack[1]) > 1.5 * np.ptp(stack[0])
     with np.load(tmp_path / "h.npz", allow_pickle=False) as archive:
-        assert archive["height_nm"].shape == (2, *SHAPE)
-    assert main([*common, "--frame", "1", "-o", str(tmp_path / "one.tif")]) == 0
+        np.testing.assert_array_equal(archive["height_nm"], stack)
+        assert archive["time_s"].shape == (2,)
+
+
+def test_one_scan_of_a_series(series_file: str, setup_file: str, tmp_path: Path) -> None:
+    options = ["--setup", setup_file, "--pixel-size-nm", "20", "--frame", "1", "-o", str(tmp_path / "one.tif")]
+    assert main(["reconstruct", series_file, *options]) == 0
     assert tifffile.imread(tmp_path / "one.tif").shape == SHAPE
+
+
+def test_the_user_can_say_which_channels_are_segments(scan: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", *scan, "--json", "--detectors", "D,B,A"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [segment["name"] for segment in summary["segments"]] == ["D", "B", "A"]
+    assert summary["other_channels"] == ["C"]
+    assert "Z9" in failure(capsys, "info", *scan, "--detectors", "Z9")
 
 
 def test_a_full_disk_leaves_nothing_behind(scan: list[str], setup_file: str, tmp_path: Path) -> None:

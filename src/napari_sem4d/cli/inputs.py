@@ -65,7 +65,15 @@ RegionText = Annotated[
 LevelRegionText = Annotated[
     str | None,
     typer.Option(
-        help="Area known to be level; gives the gains of the segments, and the zero of a series.",
+        help="Area of one scan known to be level; gives the gains of the segments.",
+        metavar="R0:R1,C0:C1",
+        callback=_region,
+    ),
+]
+ReferenceRegionText = Annotated[
+    str | None,
+    typer.Option(
+        help="Area of a series that does not change; gives level and zero of every scan.",
         metavar="R0:R1,C0:C1",
         callback=_region,
     ),

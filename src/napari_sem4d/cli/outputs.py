@@ -65,9 +65,12 @@ def write_all(files: Sequence[tuple[Path, Write]]) -> None:
                 folder = target.parent
                 if folder not in staging:
                     staging[folder] = Path(tempfile.mkdtemp(prefix=".napari-sem4d-", dir=folder))
-                write(staging[folder] / target.name)
+                staged = staging[folder] / target.name
+                write(staged)
             except OSError as error:
                 raise InputError(_explain(target, error)) from error
+            except InputError as error:  # from a writer with a message of its own, which names the temporary file
+                raise InputError(str(error).replace(str(staged), str(target))) from error
         for target, _ in files:
             try:
                 os.replace(staging[target.parent] / target.name, target)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_sem4d.cli import terminal
-from napari_sem4d.cli.inputs import Detectors, Files, LevelRegionText, PixelSize, RegionText, as_names
-from napari_sem4d.cli.outputs import Write, check_target, write_all
+from napari_sem4d.cli.inputs import (
+    Detectors,
+    Files,
+    LevelRegionText,
+    PixelSize,
+    ReferenceRegionText,
+    RegionText,
+    as_names,
+)
+from napari_sem4d.cli.outputs import check_target, write_all
 from napari_sem4d.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ def reconstruct(
     method: Annotated[Method, typer.Option(help="How to find the height.")] = Method.photometric,
     region: RegionText = None,
     level_region: LevelRegionText = None,
+    reference_region: ReferenceRegionText = None,
     frame: Annotated[
         int | None, typer.Option(help="Scan of a series to reconstruct, from 0; without it all.", min=0)
     ] = None,
@@ -47,14 +57,17 @@ def reconstruct(
             "--output",
             "-o",
             help="Height map to write: .tif (32 bit, with pixel size and unit) or .npz (everything); may be repeated. "
-            "A series gives one .tif per scan, or one .npz. Default: the first file's name with _height.tif.",
+            "A series becomes a stack in time. Default: the first file's name with _height.tif.",
         ),
     ] = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
+    from napari_sem4d.io.heights import write_height
     from napari_sem4d.model.region import Region
 
-    roi, level = (None if text is None else Region.parse(text) for text in (region, level_region))
+    roi, level, reference = (
+        None if text is None else Region.parse(text) for text in (region, level_region, reference_region)
+    )
     targets = output or [Path(f"{files[0].stem}_height.tif")]
     if len({target.resolve() for target in targets}) < len(targets):
         raise typer.BadParameter("the same --output is given twice")
@@ -63,10 +76,28 @@ def reconstruct(
 
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
-    if frame is None and len(series) > 1:
-        _reconstruct_series(series, used, method, roi, level, seed, targets)
-    else:
-        _reconstruct_frame(series, used, method, roi, level, seed, targets, _frame_of(series, frame))
+    _check_frame(series, frame, level, reference)
+    with terminal.progress_bar("Reconstructing") as progress:
+        height: HeightMap | HeightSeries
+        if frame is None and len(series) > 1:
+            from napari_sem4d.dynamics.series import reconstruct_series
+
+            height = reconstruct_series(
+                series, used, method.value, roi=roi, reference_region=reference, seed=seed, progress=progress
+            )
+        else:
+            from napari_sem4d.reconstruction.reconstruct import reconstruct as reconstruct_scan
+
+            height = reconstruct_scan(
+                series, used, method=method.value, roi=roi, level_region=level, frame=frame or 0, seed=seed,
+                progress=progress,
+            )  # fmt: skip
+    write_all([(target, partial(write_height, height)) for target in targets])
+    for message in height.warnings:
+        terminal.warning(message)
+    for target in targets:
+        terminal.result(f"wrote {target}")
+    terminal.result(describe(height))
 
 
 def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:
@@ -92,57 +123,14 @@ def _setup(path: Path | None, series: SemSeries) -> Setup:
     return proposal
 
 
-def _frame_of(series: SemSeries, frame: int | None) -> int:
+def _check_frame(series: SemSeries, frame: int | None, level: Region | None, reference: Region | None) -> None:
     if frame is not None and frame >= len(series):
         raise InputError(f"there is no scan {frame}, the files hold {len(series)}; --frame counts from 0")
-    return frame or 0
-
-
-def _reconstruct_frame(
-    series: SemSeries,
-    setup: Setup,
-    method: Method,
-    roi: Region | None,
-    level: Region | None,
-    seed: int,
-    targets: Sequence[Path],
-    frame: int,
-) -> None:
-    from napari_sem4d.reconstruction.reconstruct import reconstruct as run
-
-    with terminal.progress_bar("Reconstructing") as progress:
-        height = run(
-            series, setup, method=method.value, roi=roi, level_region=level, frame=frame, seed=seed, progress=progress
-        )
-    _write_and_tell(height, [(target, _writer(height)) for target in targets])
-
-
-def _reconstruct_series(
-    series: SemSeries,
-    setup: Setup,
-    method: Method,
-    roi: Region | None,
-    level: Region | None,
-    seed: int,
-    targets: Sequence[Path],
-) -> None:
-    raise NotImplementedError
-
-
-def _writer(height: HeightMap | HeightSeries) -> Write:
-    from napari_sem4d.io.heights import write_height
-
-    return lambda path: write_height(height, path)
-
-
-def _write_and_tell(height: HeightMap | HeightSeries, files: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
-    """Write the files, then print where they are, what is in them and what to doubt."""
-    write_all(files)
-    for message in height.warnings:
-        terminal.warning(message)
-    for target, _ in files:
-        terminal.result(f"wrote {target}")
-    terminal.result(describe(height))
+    whole_series = frame is None and len(series) > 1
+    if whole_series and level is not None:
+        raise InputError("--level-region is for one scan; choose it with --frame, or give a --reference-region")
+    if not whole_series and reference is not None:
+        raise InputError("--reference-region is for a series of scans; give a --level-region for one scan")
 
 
 def describe(height: HeightMap | HeightSeries) -> str:
