@@ -9,9 +9,11 @@ from pathlib import Path
 from napari_sem4d.io.grouping import stated_channel
 from napari_sem4d.io.header import PlaneHeader
 from napari_sem4d.io.names import MOST_DETECTORS, natural_key, parse_names
-from napari_sem4d.io.scan_file import SUFFIXES, read_headers
+from napari_sem4d.io.scan_file import read_headers
 from napari_sem4d.io.signals import is_segment
 from napari_sem4d.model import InputError
+
+_LEAST_SEGMENTS = 3
 
 
 def find_siblings(path: str | os.PathLike[str]) -> list[Path]:
@@ -29,11 +31,31 @@ def find_siblings(path: str | os.PathLike[str]) -> list[Path]:
     headers = read_headers(path)
     if len(headers) > 1:
         return []
-    folder = [f for f in path.parent.iterdir() if f.suffix.lower() in SUFFIXES]
-    files = sorted((f for f in folder if not f.name.startswith(".")), key=lambda f: natural_key(f.name))
+    alike = [f for f in path.parent.iterdir() if f.suffix.lower() == path.suffix.lower()]
+    files = sorted((f for f in alike if not f.name.startswith(".")), key=lambda f: natural_key(f.name))
     if path not in files:
         return []
     return _siblings_by_stamp(headers[0], files) or _siblings_by_name(headers[0], files)
+
+
+def scan_of(path: str | os.PathLike[str]) -> list[Path] | None:
+    """Return all files of the multi-segment scan that ``path`` belongs to, None when it is none.
+
+    A scan is recognised by at least three segments (in the file or beside it) or by a BSE detector in the metadata;
+    any other image, readable or not, gives None.
+    """
+    path = Path(path)
+    try:
+        headers = read_headers(path)
+        siblings = find_siblings(path)
+    except (InputError, OSError):
+        return None
+    if len(headers) > 1:
+        stated = {h.position[1] for h in headers if h.position is not None} | {stated_channel(h) for h in headers}
+        return [path] if len(stated - {None}) >= _LEAST_SEGMENTS else None
+    if len(siblings) + 1 >= _LEAST_SEGMENTS or _says_backscatter(headers[0]):
+        return sorted([path, *siblings], key=lambda f: natural_key(f.name))
+    return None
 
 
 def _siblings_by_stamp(header: PlaneHeader, files: Sequence[Path]) -> list[Path]:
@@ -57,7 +79,7 @@ def _siblings_by_name(header: PlaneHeader, files: Sequence[Path]) -> list[Path]:
     own = parts[header.path]
     if own.channel is None:
         return []
-    candidates = [f for f in files if f != header.path and parts[f].scan == own.scan and parts[f].channel is not None]
+    candidates = [f for f in files if parts[f].scan == own.scan and parts[f].channel not in {None, own.channel}]
     if len(candidates) >= MOST_DETECTORS:
         return []
     found = [f for f in candidates if (other := _single(f)) is not None and other.shape == header.shape]
