@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -351,3 +352,42 @@ def test_a_stop_while_writing_leaves_nothing_behind(number: signal.Signals, code
     assert time.monotonic() - started < 10
     assert "Traceback" not in said
     assert files_in(tmp_path) == set()
+
+
+# demo ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_finds_the_known_height(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--no-window", "--output", str(tmp_path / "new" / "demo")]) == 0
+    assert "z-gain" in capsys.readouterr().out
+    folder = tmp_path / "new" / "demo"
+    assert files_in(folder) == {"height.tif", "height.npz", "numbers.json"}
+    numbers = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+    assert numbers["unit"] == "nm"
+    # The sample is made with the same emission law: what is left is noise and the unknown gains.
+    assert numbers["z_gain"] == pytest.approx(1.0, abs=0.03)
+    assert numbers["correlation"] > 0.99
+    assert numbers["rmse_nm"] < 0.02 * numbers["height_range_nm"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells whether there is a display")
+def test_the_demo_without_a_display_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "--no-window" in failure(capsys, "demo", "--output", str(tmp_path / "demo"))
+    assert files_in(tmp_path) == set()
+
+
+@pytest.mark.gui
+@pytest.mark.flaky(reruns=1)
+def test_the_demo_pictures_the_real_window(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "napari_sem4d", "demo", "--screenshots", "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    surface, flat = (iio.imread(tmp_path / name)[..., :3] for name in ("window_3d.png", "window_2d.png"))
+    assert min(surface.shape[:2]) > 500
+    # The canvas is drawn in colour (docks are grey), and the two displays differ.
+    assert np.count_nonzero(np.ptp(surface.astype(int), axis=2) > 80) > 20_000
+    assert surface.shape != flat.shape or np.count_nonzero((surface != flat).any(axis=2)) > 20_000

@@ -58,7 +58,7 @@ def open_demo(scan: Path, setup: Setup, pictures: Path | None = None) -> list[Pa
         return []
     try:
         _wait(lambda: _finished(bench), "the reconstruction")
-        return _take_pictures(viewer, pictures)
+        return _take_pictures(viewer, bench, pictures)
     finally:
         viewer.close()
 
@@ -70,12 +70,13 @@ def _finished(bench: Workbench) -> bool:
     return bench.result is not None
 
 
-def _take_pictures(viewer: napari.Viewer, folder: Path) -> list[Path]:
-    """Picture the window with the surface in 3D, then with the images in 2D."""
+def _take_pictures(viewer: napari.Viewer, bench: Workbench, folder: Path) -> list[Path]:
+    """Picture the window with the surface in 3D, then with the height map in 2D."""
+    if bench.result is None:
+        return []
     taken = []
-    for displayed, name in ((3, "window_3d.png"), (2, "window_2d.png")):
-        viewer.dims.ndisplay = displayed
-        viewer.reset_view()
+    for show, name in ((bench.result.show_surface, "window_3d.png"), (bench.result.show_map, "window_2d.png")):
+        show()
         _pause(_SETTLE_S)
         path = folder / name
         viewer.screenshot(str(path), canvas_only=False, flash=False)
