@@ -16,6 +16,7 @@ _INNER_MM, _INNER_SIGMA_MM = 1.5, 0.5
 _OUTER_MM, _OUTER_SIGMA_MM = 8.0, 1.0
 _DIODE_BELOW_POLE_PIECE_MM, _DISTANCE_SIGMA_MM = 2.0, 1.0
 _NOMINAL_WORKING_DISTANCE_MM = 10.0
+_NEGLIGIBLE_TILT_DEG = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def propose_setup(series: SemSeries) -> Setup:
         "0.1 mm changes the height by 1 to 1.5 %"
     )
     rotation = metadata.scan_rotation_deg or 0.0
+    tilt = metadata.stage_tilt_deg or 0.0
     if rotation:
         notes.append(
             f"azimuths turned by the scan rotation of {rotation:g} deg; its sign differs between makers, check it"
@@ -130,8 +132,7 @@ def propose_setup(series: SemSeries) -> Setup:
         dwell_time_us=metadata.dwell_time_us,
         working_distance_mm=working_distance,
         working_distance_mm_sigma=None if working_distance is None else 0.2,
-        # A tilted stage with tilt correction, or one whose axis we do not know, is left to the user: see notes.
-        stage_tilt_deg=metadata.stage_tilt_deg or 0.0,
+        stage_tilt_deg=tilt if abs(tilt) >= _NEGLIGIBLE_TILT_DEG else 0.0,
         lens_mode=metadata.lens_mode,
         stage_bias_v=metadata.stage_bias_v or 0.0,
         geometry_verified=False,
