@@ -62,6 +62,7 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
+    from napari_sem4d.io.grouping import image_files
     from napari_sem4d.io.heights import write_height
     from napari_sem4d.model.region import Region
 
@@ -71,8 +72,9 @@ def reconstruct(
     targets = output or [Path(f"{files[0].stem}_height.tif")]
     if len({target.resolve() for target in targets}) < len(targets):
         raise typer.BadParameter("the same --output is given twice")
+    sources = image_files(files)
     for target in targets:
-        check_target(target, SUFFIXES, files)
+        check_target(target, SUFFIXES, sources)
 
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
