@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
 
+from napari_sem4d.io.names import common_start
 from napari_sem4d.model import InputError, Region, SemSeries, Setup
 from napari_sem4d.session.run import Result, Run
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sem4d.reconstruction.reconstruct import Method
 
 SMALLEST_DETECTOR_COUNT = 3
+_SHORTEST_NAME = 3
 
 
 class Session:
@@ -31,6 +35,7 @@ class Session:
 
     def __init__(self) -> None:
         self.grouping: Grouping | None = None
+        self.grouping_problem = ""
         self.series: SemSeries | None = None
         self.setup: Setup | None = None
         self.setup_is_proposed = True
@@ -45,9 +50,9 @@ class Session:
 
     @property
     def name(self) -> str:
-        """Short name of the scan, made from its first file."""
-        source = self.series.metadata.source if self.series is not None else ""
-        return Path(source).stem if source else "scan"
+        """Short name of the scan: what the names of its files have in common, or else the name of their folder."""
+        metadata = self.series.channel_metadata if self.series is not None else ()
+        return scan_name([m.source for m in metadata])
 
     def set_series(self, series: SemSeries, grouping: Grouping | None = None) -> None:
         """Take a new scan; a running reconstruction of the old one is given up.
@@ -57,6 +62,7 @@ class Session:
         self._supersede()
         self.series = series
         self.grouping = grouping
+        self.grouping_problem = ""
         self.region = None
         self.level_region = None
         keep = (
@@ -69,6 +75,25 @@ class Session:
         self.series_changed.emit()
         self.region_changed.emit()
         self.setup_changed.emit()
+
+    def set_grouping(self, grouping: Grouping, problem: str) -> None:
+        """Take files that do not make a scan yet; the user can correct what is what until they do.
+
+        Parameters
+        ----------
+        grouping : Grouping
+        problem : str
+            Why they do not, with the remedy.
+        """
+        self._supersede()
+        self.grouping = grouping
+        self.grouping_problem = problem
+        self.series_changed.emit()
+
+    def note_grouping(self, grouping: Grouping) -> None:
+        """Take the grouping of the series that is open already, found after it."""
+        self.grouping = grouping
+        self.series_changed.emit()
 
     def set_pixel_size(self, pixel_size_nm: float) -> None:
         """Use the pixel size that the user gave."""
@@ -120,6 +145,8 @@ class Session:
 
     def obstacle(self) -> str:
         """Say what is missing before a run can start, with the remedy; empty when nothing is."""
+        if self.grouping_problem:
+            return f"The files make no scan yet: {self.grouping_problem}"
         if self.series is None:
             return "No scan is open: drop the images of all segments on the Data step."
         if self.setup is None:
@@ -232,3 +259,20 @@ class Session:
         if self.series is None:
             raise InputError("No scan is open: drop the images of all segments on the Data step.")
         return self.series
+
+
+def scan_name(sources: Sequence[str]) -> str:
+    """Return a short name for a scan from the files of its segments.
+
+    ``P33_detectorA.tif, P33_detectorB.tif`` give ``P33``; ``indent/Q1.tif, indent/Q2.tif`` give ``indent``.
+    """
+    files = [Path(source) for source in sources if source]
+    if not files:
+        return "scan"
+    stems = {file.stem for file in files}
+    if len(stems) == 1:
+        return stems.pop()
+    common = common_start(sorted(stems))
+    # The detector's name must not be cut in two: go back to the last separator before the names differ.
+    name = re.sub(r"[^_\-. ]*$", "", common).strip("_-. ")
+    return name if len(name) >= _SHORTEST_NAME else files[0].parent.name or common or "scan"

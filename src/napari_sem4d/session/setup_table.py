@@ -92,10 +92,14 @@ def cell_text(detector: Detector, row: Row) -> str | None:
 
 
 def number_text(value: float | None, sigma: float | None = None) -> str:
-    """Write a value with its standard deviation: ``"8 ± 0.5"``, empty for None."""
+    """Write a value with its standard deviation: ``"8±0.5"``, empty for None.
+
+    Digits that a standard deviation makes meaningless are left out; no spaces, so that four segments stand side by
+    side in the window.
+    """
     if value is None:
         return ""
-    return f"{value:g}" if sigma is None else f"{value:g} ± {sigma:g}"
+    return f"{value:.6g}" if sigma is None else f"{value:.4g}±{sigma:.2g}"
 
 
 def parse_number(text: str, what: str) -> tuple[float | None, float | None]:

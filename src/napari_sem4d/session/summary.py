@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_sem4d.model import HeightMap, HeightSeries
 
-_SAMPLES = 1_000_000
+_SAMPLES = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def z_scale_words(result: HeightMap | HeightSeries) -> str:
     if result.z_scale_source == "reference":
         return f"from a reference of known slope or height{sure}"
     return (
-        "arbitrary: no black level and no reference known, so heights are in a.u., not nm. "
-        "Give each segment's black level with its uncertainty (Detectors step) or calibrate on a known slope."
+        "arbitrary: heights are in a.u., not nm. Give the black level ± σ of each segment (Detectors step), "
+        "or calibrate on a known slope."
     )
 
 

@@ -1,0 +1,353 @@
+"""Carries out what the user asks for in one viewer: reads, reconstructs, shows, saves. Views call it, it calls none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary, proxy
+
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_sem4d.model import InputError, SemSeries, Setup
+from napari_sem4d.session import Result, Run, Session
+from napari_sem4d.viewer.layers import Heights, Limits, scan_limits
+from napari_sem4d.viewer.notify import tell, tell_failure
+from napari_sem4d.viewer.result_view import Prepared, ResultView
+from napari_sem4d.viewer.scan_view import RectangleKind, ScanView
+from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
+
+# Under this key the image layers of a scan carry their series, whoever made them.
+SERIES_KEY = "sem4d_series"
+
+if TYPE_CHECKING:
+    from napari_sem4d.io.grouping import Grouping
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What reading files gave: a series, or a grouping that makes none yet and the reason."""
+
+    grouping: Grouping | None
+    series: SemSeries | None
+    limits: Mapping[str, Limits]
+    problem: InputError | None = None
+
+
+class Workbench:
+    """One per viewer; outlives the panels, so that closing and reopening them loses nothing.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Held weakly.
+    """
+
+    busy_changed: ClassVar[Signal] = Signal(str, description="What is being read or written, empty when nothing is")
+    result_shown: ClassVar[Signal] = Signal(description="Another result, or none, is in the viewer")
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = proxy(viewer)
+        self.session = Session()
+        self.scan = ScanView(self._viewer, self.session)
+        self.result: ResultView | None = None
+        self.shown_run: Run | None = None
+        self.busy = ""
+        self._limits: dict[str, Limits] = {}
+        self._reading: Computation[Opened] | None = None
+        self._writing: Computation[Path] | None = None
+        self._computing: Computation[tuple[Result, Prepared]] | None = None
+        self._shown_series: SemSeries | None = None
+        self._expected: tuple[SemSeries, Setup] | None = None
+        viewer.layers.events.inserted.connect(self._note_layer)
+        self.session.series_changed.connect(self._show_scan)
+        self.session.run_changed.connect(self._stop_superseded)
+        self._adopt()
+
+    # Opening -------------------------------------------------------------------------------------------------
+
+    def open_files(self, paths: Sequence[str | Path]) -> None:
+        """Read the files of a scan or a series (folders: all images in them) and show them."""
+        chosen = [Path(p) for p in paths]
+        self._open(lambda: _read_files(chosen), f"Reading {len(chosen)} file{'s' * (len(chosen) != 1)} …")
+
+    def open_grouping(self, grouping: Grouping) -> None:
+        """Read the files again after the user has corrected what is what."""
+        pixel_size_nm = self.session.series.pixel_size_nm if self.session.series is not None else None
+        self._open(lambda: _read_grouping(grouping, pixel_size_nm), "Reading the files again …", correcting=True)
+
+    def open_series(self, series: SemSeries) -> None:
+        """Take a series that is already in memory."""
+        self._open(lambda: Opened(None, series, scan_limits(series)), "Opening the scan …")
+
+    def _open(self, read: Callable[[], Opened], busy: str, *, correcting: bool = False) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+        def take(opened: Opened) -> None:
+            if self._reading is reading:
+                self._end_reading()
+                self._take_opened(opened, correcting)
+
+        def fail(error: Exception) -> None:
+            if self._reading is reading:
+                self._end_reading()
+                tell_failure(error, "open the files")
+                self.session.series_changed.emit()  # views show again what is open
+
+        reading = Computation(lambda progress, should_stop: read(), on_result=take, on_error=fail)
+        self._reading = reading
+        self._set_busy(busy)
+        reading.start()
+
+    def _take_opened(self, opened: Opened, correcting: bool) -> None:
+        if opened.series is not None:
+            self._limits = dict(opened.limits)
+            self.session.set_series(opened.series, opened.grouping)
+        elif opened.grouping is not None and opened.problem is not None:
+            self.session.set_grouping(opened.grouping, str(opened.problem))
+            if not correcting:  # while the user swaps names, every step in between is wrong: the panel says so
+                tell_failure(opened.problem, "open the files")
+
+    def _end_reading(self) -> None:
+        self._reading = None
+        self._set_busy("")
+
+    def _show_scan(self) -> None:
+        series = self.session.series
+        if series is not None and series is not self._shown_series:
+            self._shown_series = series
+            self._forget_result()
+            self.scan.show(series, self.session.name, self._limits)
+
+    # Scans that a reader or the sample put into the viewer ----------------------------------------------------
+
+    def expect(self, series: SemSeries, setup: Setup) -> None:
+        """Use ``setup`` for a series whose layers are about to come."""
+        self._expected = series, setup
+
+    def _note_layer(self, event: Any) -> None:
+        if self._foreign_series(event.value) is not None:
+            QTimer.singleShot(0, self._adopt)  # when the layers of all segments are in
+
+    def _foreign_series(self, layer: Any) -> SemSeries | None:
+        series = layer.metadata.get(SERIES_KEY)
+        return series if isinstance(series, SemSeries) and series is not self._shown_series else None
+
+    def _adopt(self) -> None:
+        series = next((s for layer in reversed(self._viewer.layers) if (s := self._foreign_series(layer))), None)
+        if series is None:
+            return
+        layers = [layer for layer in self._viewer.layers if layer.metadata.get(SERIES_KEY) is series]
+        channels = (*series.detector_names, *series.others)
+        self._limits = {name: tuple(layer.contrast_limits) for name, layer in zip(channels, layers, strict=False)}
+        self._shown_series = series
+        self._forget_result()
+        self.scan.adopt(layers)
+        self.session.set_series(series)
+        if self._expected is not None and self._expected[0] is series:
+            self.session.set_setup(self._expected[1])
+        self._expected = None
+        self._find_grouping(series)
+
+    def _find_grouping(self, series: SemSeries) -> None:
+        sources = sorted({m.source for m in series.channel_metadata if m.source})
+        if len(series) > 1 or not sources:
+            return
+
+        def take(grouping: Grouping) -> None:
+            if self.session.series is series and grouping.segments == series.detector_names:
+                self.session.note_grouping(grouping)
+
+        Computation(
+            lambda progress, should_stop: _group(sources),
+            on_result=take,
+            on_error=lambda error: None,  # the scan is open; only the table of its files stays empty
+        ).start()
+
+    # Reconstructing ------------------------------------------------------------------------------------------
+
+    def reconstruct(self, frame: int | None = None) -> None:
+        """Start a run of what the session says; the result is shown when it is there.
+
+        Parameters
+        ----------
+        frame : int, optional
+            Only this scan of a series.
+        """
+        try:
+            run = self.session.start_run(frame)
+        except InputError as error:
+            tell_failure(error, "reconstruct")
+            return
+
+        def take(outcome: tuple[Result, Prepared]) -> None:
+            result, prepared = outcome
+            if self.session.finish_run(run.id, result):
+                self._show(self.session.current_run, prepared)
+
+        def fail(error: Exception) -> None:
+            if self.session.fail_run(run.id, str(error)):
+                tell_failure(error, "reconstruct the surface")
+
+        self._computing = Computation(
+            lambda progress, should_stop: _reconstruct(run, progress, should_stop),
+            on_result=take,
+            on_error=fail,
+            on_cancel=lambda: self._note_cancel(run.id),
+            on_progress=lambda fraction: self._note_progress(run.id, fraction),
+        )
+        self._computing.start()
+
+    def cancel(self) -> None:
+        """Stop the run that is going on; its inputs and all earlier results stay."""
+        run = self.session.current_run
+        if run is not None:
+            self.session.cancel_run(run.id)
+
+    def _note_progress(self, run_id: int, fraction: float) -> None:
+        self.session.report_progress(run_id, fraction)
+
+    def _note_cancel(self, run_id: int) -> None:
+        self.session.cancel_run(run_id)
+
+    def _stop_superseded(self, run: Run) -> None:
+        if run.state == "cancelled" and self._computing is not None:
+            self._computing.cancel()
+            self._computing = None
+
+    # Results -------------------------------------------------------------------------------------------------
+
+    def show_run(self, run: Run) -> None:
+        """Show the result of an earlier run in place of the one in the viewer."""
+        if run is self.shown_run or run.result is None:
+            return
+        preparing: Computation[Prepared] = Computation(
+            lambda progress, should_stop: Prepared(Heights.of(run)),
+            on_result=lambda prepared: self._show(run, prepared),
+            on_error=lambda error: self._note_failure(error, "show the result"),
+        )
+        preparing.start()
+
+    def save_result(self, path: str | Path) -> None:
+        """Write the shown result to a file; the ending (.tif, .npz) says how."""
+        run = self.shown_run
+        if run is None or run.result is None:
+            self._note_failure(InputError("There is no result to save yet: press Reconstruct first."), "save")
+            return
+        result, target = run.result, Path(path)
+
+        def done(_: Path) -> None:
+            self._set_busy("")
+            tell(f"Saved {target}")
+
+        def fail(error: Exception) -> None:
+            self._set_busy("")
+            tell_failure(error, f"save {target.name}")
+
+        self._writing = Computation(lambda progress, should_stop: _write(result, target), on_result=done, on_error=fail)
+        self._set_busy(f"Saving {target.name} …")
+        self._writing.start()
+
+    def draw(self, kind: RectangleKind) -> None:
+        """Let the user draw the region to reconstruct or the level area."""
+        try:
+            self.scan.draw(kind)
+        except InputError as error:
+            tell_failure(error, "draw a rectangle")
+
+    def _show(self, run: Run | None, prepared: Prepared) -> None:
+        self._forget_result()
+        self.result = ResultView(self._viewer, prepared)
+        self.shown_run = run
+        self.result.show_surface()
+        self.result_shown.emit()
+
+    def _forget_result(self) -> None:
+        if self.result is not None:
+            self.result.discard()
+            self.result = None
+            self.shown_run = None
+            self.result_shown.emit()
+
+    def _note_failure(self, error: Exception, doing: str) -> None:
+        tell_failure(error, doing)
+
+    def _set_busy(self, text: str) -> None:
+        self.busy = text
+        self.busy_changed.emit(text)
+
+
+_workbenches: WeakKeyDictionary[Any, Workbench] = WeakKeyDictionary()
+
+
+def workbench_of(viewer: Any) -> Workbench:
+    """Return the workbench of a viewer, made on first use.
+
+    napari hands widgets a proxy of the viewer; the workbench belongs to the viewer itself.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _workbenches:
+        _workbenches[viewer] = Workbench(viewer)
+    return _workbenches[viewer]
+
+
+def _group(paths: Sequence[str | Path]) -> Grouping:
+    from napari_sem4d.io.grouping import propose_grouping
+
+    return propose_grouping(paths)
+
+
+def _read_files(paths: list[Path]) -> Opened:
+    return _read_grouping(_group(paths), None)
+
+
+def _read_grouping(grouping: Grouping, pixel_size_nm: float | None) -> Opened:
+    from napari_sem4d.io.sem import read_sem
+
+    try:
+        series = read_sem(grouping, pixel_size_nm=pixel_size_nm)
+        return Opened(grouping, series, scan_limits(series))
+    except InputError as error:
+        return Opened(grouping, None, {}, error)
+
+
+def _reconstruct(run: Run, progress: Progress, should_stop: ShouldStop) -> tuple[Result, Prepared]:
+    result: Result
+    if run.frame is None:
+        from napari_sem4d.dynamics.series import reconstruct_series
+
+        result = reconstruct_series(
+            run.series,
+            run.setup,
+            method=run.method,
+            roi=run.region,
+            reference_region=run.level_region,
+            progress=progress,
+            should_stop=should_stop,
+            seed=run.seed,
+        )
+    else:
+        from napari_sem4d.reconstruction.reconstruct import reconstruct
+
+        result = reconstruct(
+            run.series,
+            run.setup,
+            method=run.method,
+            roi=run.region,
+            progress=progress,
+            should_stop=should_stop,
+            seed=run.seed,
+            level_region=run.level_region,
+            frame=run.frame,
+        )
+    return result, Prepared(Heights.of(replace(run, state="done", result=result)))
+
+
+def _write(result: Result, path: Path) -> Path:
+    from napari_sem4d.io.heights import write_height
+
+    write_height(result, path)
+    return path

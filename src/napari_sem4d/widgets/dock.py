@@ -1,0 +1,175 @@
+"""The dock widget: three steps, and the button that every step leads to. The steps are files of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sem4d.session import Run
+from napari_sem4d.viewer.workbench import Workbench, workbench_of
+from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.data_panel import DataPanel
+from napari_sem4d.widgets.detectors_panel import DetectorsPanel
+from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.reconstruct_panel import ReconstructPanel
+
+_STEPS = (
+    ("&1  Data", "Files, grouping, pixel size"),
+    ("&2  Detectors", "Where the segments sit"),
+    ("&3  Reconstruct", "Method, area, result"),
+)
+_WIDTH = 424
+
+
+class ReconstructDock(QWidget):
+    """Files in, measured surface out.
+
+    All state lives in the workbench of the viewer: a dock that was closed and opened again shows the same.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.setObjectName("napari_sem4d_dock")
+        self.workbench: Workbench = workbench_of(napari_viewer)
+        self._session = self.workbench.session
+        self.data_panel = DataPanel(self.workbench)
+        self.detectors_panel = DetectorsPanel(self.workbench)
+        self.reconstruct_panel = ReconstructPanel(self.workbench)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addLayout(self._step_row())
+        layout.addWidget(self.pages, 1)
+        layout.addLayout(self._footer())
+        self.setMinimumWidth(_WIDTH)
+        follow(self, self._session.series_changed, self.refresh)
+        follow(self, self._session.setup_changed, self.refresh)
+        follow(self, self._session.run_changed, self._show_run)
+        follow(self, self.workbench.busy_changed, self.refresh)
+        self.refresh()
+        self.show_step(2 if self._session.last_result is not None else 0)
+
+    def _step_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self.pages = QStackedWidget()
+        self.step_buttons: list[QPushButton] = []
+        group = QButtonGroup(self)
+        panels = (self.data_panel, self.detectors_panel, self.reconstruct_panel)
+        for index, ((text, tip), panel) in enumerate(zip(_STEPS, panels, strict=True)):
+            button = QPushButton(text)
+            button.setToolTip(tip)
+            button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.clicked.connect(lambda checked, i=index: self.show_step(i))
+            group.addButton(button)
+            row.addWidget(button)
+            self.step_buttons.append(button)
+            self.pages.addWidget(_VerticalScroll(panel))
+        return row
+
+    def _footer(self) -> QVBoxLayout:
+        self.status = sentence()
+        self.status.setObjectName("status")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 100)
+        self.reconstruct_button = QPushButton("&Reconstruct")
+        self.reconstruct_button.setObjectName("reconstruct_button")
+        self.reconstruct_button.setMinimumHeight(40)
+        font = self.reconstruct_button.font()
+        font.setBold(True)
+        self.reconstruct_button.setFont(font)
+        self.reconstruct_button.setToolTip("Compute the surface of the chosen area")
+        self.reconstruct_button.clicked.connect(self._reconstruct)
+        self.cancel_button = QPushButton("&Cancel")
+        self.cancel_button.setObjectName("cancel_button")
+        self.cancel_button.setMinimumHeight(40)
+        self.cancel_button.setToolTip("Stop; nothing is lost")
+        self.cancel_button.clicked.connect(self.workbench.cancel)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.reconstruct_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        footer = QVBoxLayout()
+        footer.addWidget(self.status)
+        footer.addWidget(self.progress)
+        footer.addLayout(buttons)
+        return footer
+
+    def show_step(self, index: int) -> None:
+        """Turn to a step, counted from 0."""
+        self.pages.setCurrentIndex(index)
+        self.step_buttons[index].setChecked(True)
+
+    def refresh(self, *_: object) -> None:
+        """Show whether a run can start or is going on."""
+        run = self._session.current_run
+        running = run is not None and run.is_running
+        obstacle = self._session.obstacle()
+        busy = self.workbench.busy
+        self.reconstruct_button.setEnabled(not running and not obstacle and not busy)
+        self.cancel_button.setEnabled(running)
+        self.progress.setVisible(running or bool(busy))
+        if running and run is not None:
+            self.progress.setRange(0, 100)
+            self.progress.setValue(round(100 * run.progress))
+        elif busy:
+            self.progress.setRange(0, 0)
+        self.status.setText(busy or (_run_words(run) if running else obstacle or _run_words(run)))
+        self.status.setVisible(bool(self.status.text()))
+
+    def sizeHint(self) -> QSize:
+        """As wide as the steps need; as high as there is room."""
+        return QSize(_WIDTH + 20, 600)
+
+    def _show_run(self, run: Run) -> None:
+        self.refresh()
+        if run.state == "done":
+            self.show_step(2)
+
+    def _reconstruct(self) -> None:
+        self.workbench.reconstruct(self.reconstruct_panel.frame)
+
+
+class _VerticalScroll(QScrollArea):
+    """Scrolls up and down only: its content gets the width there is, and never less than it needs."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        content.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: QEvent | None) -> bool:
+        """Grow when the content needs more width."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.setMinimumWidth(watched.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        return False
+
+
+def _run_words(run: Run | None) -> str:
+    if run is None:
+        return "Ready: press Reconstruct."
+    return {
+        "running": f"Reconstructing {run.name} …",
+        "done": f"Done: {run.name}.",
+        "failed": f"Failed: {run.error}",
+        "cancelled": "Cancelled. Nothing was lost; press Reconstruct to start again.",
+    }[run.state]

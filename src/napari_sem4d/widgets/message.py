@@ -1,0 +1,60 @@
+"""Text in panels: sentences that wrap, and lists of them. No logic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
+
+
+def sentence(text: str = "") -> QLabel:
+    """Return a label that wraps, can be copied from and takes no more height than it needs."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = label.sizePolicy()  # keeps its height-for-width, without which wrapped lines are cut
+    policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)
+    label.setSizePolicy(policy)
+    return label
+
+
+def heading(text: str) -> QLabel:
+    """Return a bold label that opens a group."""
+    label = QLabel(f"<b>{text}</b>")
+    label.setTextFormat(Qt.TextFormat.RichText)
+    return label
+
+
+def separator() -> QFrame:
+    """Return a thin horizontal line."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line
+
+
+class Messages(QWidget):
+    """A list of sentences, each behind a sign; nothing at all when there are none."""
+
+    def __init__(self, sign: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sign = sign
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setColumnStretch(1, 1)
+        self.texts: tuple[str, ...] = ()
+
+    def show_texts(self, texts: Sequence[str]) -> None:
+        """Replace the sentences."""
+        if tuple(texts) == self.texts:
+            return
+        self.texts = tuple(texts)
+        while (item := self._grid.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.deleteLater()
+        for row, text in enumerate(self.texts):
+            sign = QLabel(self._sign)
+            sign.setAlignment(Qt.AlignmentFlag.AlignTop)
+            self._grid.addWidget(sign, row, 0)
+            self._grid.addWidget(sentence(text), row, 1)
+        self.setVisible(bool(self.texts))

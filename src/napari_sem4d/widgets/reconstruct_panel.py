@@ -1,0 +1,154 @@
+"""Step 3: what to reconstruct and how, and what came out. The button itself is in the dock, always in reach."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sem4d.model import Region
+from napari_sem4d.viewer.scan_view import RectangleKind
+from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.message import heading, sentence, separator
+from napari_sem4d.widgets.result_box import ResultBox
+
+METHODS: dict[str, tuple[str, str]] = {
+    "photometric": (
+        "Photometric",
+        "Slope of each pixel from the segments, then integrated: a second per image, for features wider than the "
+        "electron range.",
+    ),
+}
+
+
+class ReconstructPanel(QWidget):
+    """Method, area, scans, result.
+
+    Parameters
+    ----------
+    workbench : Workbench
+    """
+
+    def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workbench = workbench
+        self._session = workbench.session
+        self.method_box = QComboBox()
+        for key, (label, use) in METHODS.items():
+            self.method_box.addItem(label, key)
+            self.method_box.setItemData(self.method_box.count() - 1, use, 3)  # Qt.ToolTipRole
+        self.method_box.activated.connect(self._choose_method)
+        self.method_use = sentence()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        form = QFormLayout()
+        form.addRow("Method", self.method_box)
+        layout.addLayout(form)
+        layout.addWidget(self.method_use)
+        layout.addWidget(heading("Area"))
+        layout.addLayout(self._area_rows())
+        layout.addWidget(self._scans_row())
+        layout.addWidget(separator())
+        self.result_box = ResultBox(workbench)
+        layout.addWidget(self.result_box)
+        layout.addStretch(1)
+        follow(self, self._session.region_changed, self.refresh)
+        follow(self, self._session.series_changed, self.refresh)
+        self.refresh()
+
+    def _area_rows(self) -> QVBoxLayout:
+        self.whole_button = QRadioButton("&Whole image")
+        self.rectangle_button = QRadioButton("Rec&tangle")
+        self.whole_button.setToolTip("Reconstruct everything but the data bar")
+        self.rectangle_button.setToolTip("Reconstruct only a rectangle that you draw on the image")
+        group = QButtonGroup(self)
+        group.addButton(self.whole_button)
+        group.addButton(self.rectangle_button)
+        self.whole_button.clicked.connect(partial(self._drop, "region"))
+        self.rectangle_button.clicked.connect(partial(self._draw, "region"))
+        self.region_label = sentence()
+        self.level_button = QPushButton("Draw &level area")
+        self.level_button.setToolTip(
+            "A place that you know to be level and bare: it gives the relative gains of the segments and the zero of "
+            "the slopes. Without one the mean surface is taken as level."
+        )
+        self.level_button.clicked.connect(partial(self._draw, "level"))
+        self.no_level_button = QPushButton("None")
+        self.no_level_button.setToolTip("Take the mean surface as level")
+        self.no_level_button.clicked.connect(partial(self._drop, "level"))
+        self.level_label = sentence()
+        choice = QHBoxLayout()
+        choice.addWidget(self.whole_button)
+        choice.addWidget(self.rectangle_button)
+        choice.addStretch(1)
+        level = QHBoxLayout()
+        level.addWidget(self.level_button, 1)
+        level.addWidget(self.no_level_button)
+        rows = QVBoxLayout()
+        rows.addLayout(choice)
+        rows.addWidget(self.region_label)
+        rows.addLayout(level)
+        rows.addWidget(self.level_label)
+        return rows
+
+    def _scans_row(self) -> QWidget:
+        self.scans_row = QWidget()
+        self.all_scans_button = QRadioButton("&All scans")
+        self.one_scan_button = QRadioButton("&Only the scan shown")
+        self.all_scans_button.setChecked(True)
+        row = QHBoxLayout(self.scans_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button in (self.all_scans_button, self.one_scan_button):
+            row.addWidget(button)
+        row.addStretch(1)
+        return self.scans_row
+
+    @property
+    def frame(self) -> int | None:
+        """Index of the one scan to reconstruct, None for all."""
+        return self._workbench.scan.shown_frame() if self.one_scan_button.isChecked() else None
+
+    def refresh(self) -> None:
+        """Show the choices of the session."""
+        self.method_box.setCurrentIndex(self.method_box.findData(self._session.method))
+        self.method_use.setText(METHODS[self._session.method][1])
+        region, level = self._session.region, self._session.level_region
+        drawing = self._workbench.scan.rectangles["region"].exists
+        (self.rectangle_button if region is not None or drawing else self.whole_button).setChecked(True)
+        self.region_label.setText(_region_text(region) if region is not None else "Drag a rectangle on the image.")
+        self.region_label.setVisible(region is not None or drawing)
+        self.level_label.setText(_region_text(level) if level is not None else "No level area: mean surface = level.")
+        self.no_level_button.setEnabled(level is not None or self._workbench.scan.rectangles["level"].exists)
+        has_scan = self._session.series is not None
+        for button in (self.whole_button, self.rectangle_button, self.level_button):
+            button.setEnabled(has_scan)
+        self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
+
+    def _choose_method(self, index: int) -> None:
+        self._session.method = self.method_box.itemData(index)
+        self.refresh()
+
+    def _draw(self, kind: RectangleKind, checked: bool = False) -> None:
+        self._workbench.draw(kind)
+        self.refresh()
+
+    def _drop(self, kind: RectangleKind, checked: bool = False) -> None:
+        self._workbench.scan.drop(kind)
+        self.refresh()
+
+
+def _region_text(region: Region) -> str:
+    return (
+        f"rows {region.row_start} – {region.row_stop - 1}, columns {region.column_start} – {region.column_stop - 1} "
+        f"({region.shape[1]} × {region.shape[0]} px)"
+    )

@@ -1,0 +1,185 @@
+"""The part of step 3 that shows a result: key figures, warnings, 2D or 3D, exaggeration, saving."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import QSignalThrottler
+
+from napari_sem4d.session import Run
+from napari_sem4d.session.summary import summarise
+from napari_sem4d.viewer.result_view import ResultView
+from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.message import Messages, heading, sentence
+
+_FACTORS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class ResultBox(QWidget):
+    """Shows the result that is in the viewer.
+
+    Parameters
+    ----------
+    workbench : Workbench
+    """
+
+    def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workbench = workbench
+        self._followed: ResultView | None = None
+        self._build()
+        follow(self, workbench.result_shown, self.refresh)
+        follow(self, workbench.session.run_changed, self._note_run)
+        self.refresh()
+
+    def _build(self) -> None:
+        self.run_box = QComboBox()
+        self.run_box.setToolTip("All results since the window was opened; choose one to see it again")
+        self.run_box.activated.connect(self._show_chosen)
+        self.figures = {
+            name: sentence() for name in ("Height span", "Height ± 1 σ", "z scale", "Size", "Shadowed pixels")
+        }
+        self.warnings = Messages("⚠")
+        self.map_button = self._toggle("Height &map", "Show the height map in 2D")
+        self.surface_button = self._toggle("3D &surface", "Show the shaded surface in 3D")
+        self.map_button.clicked.connect(lambda: self._turn(2))
+        self.surface_button.clicked.connect(lambda: self._turn(3))
+        views = QButtonGroup(self)
+        display = QHBoxLayout()
+        for button in (self.map_button, self.surface_button):
+            views.addButton(button)
+            display.addWidget(button)
+        self.exaggeration_slider = QSlider(Qt.Orientation.Horizontal)
+        self.exaggeration_slider.setRange(0, len(_FACTORS) - 1)
+        self.exaggeration_slider.setPageStep(1)
+        self.exaggeration_slider.setToolTip(
+            "Stretches z in the 3D display only: heights, read-outs, scale bar and files stay true"
+        )
+        # Each step colours the whole surface anew: while the slider is dragged only the last one counts.
+        self._exaggerate_soon = QSignalThrottler(parent=self)
+        self._exaggerate_soon.setTimeout(60)
+        self._exaggerate_soon.triggered.connect(self._exaggerate)
+        self.exaggeration_slider.valueChanged.connect(self._exaggerate_soon.throttle)
+        self.exaggeration_label = QLabel()
+        self.exaggeration_label.setMinimumWidth(48)
+        stretch = QHBoxLayout()
+        stretch.addWidget(self.exaggeration_slider, 1)
+        stretch.addWidget(self.exaggeration_label)
+        self.save_button = QPushButton("Save &heights…")
+        self.save_button.setToolTip("32-bit TIFF with pixel size and unit, or .npz with everything")
+        self.save_button.clicked.connect(self._save)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Shown", self.run_box)
+        form.addRow("Stretch z", stretch)
+        form.addRow("Files", self.save_button)
+        figures = QGridLayout()  # unlike a form it gives wrapped lines the height they need
+        figures.setColumnStretch(1, 1)
+        for row, (name, label) in enumerate(self.figures.items()):
+            figures.addWidget(QLabel(name), row, 0, Qt.AlignmentFlag.AlignTop)
+            figures.addWidget(label, row, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(heading("Result"))
+        layout.addLayout(display)
+        layout.addLayout(form)
+        layout.addLayout(figures)
+        layout.addWidget(self.warnings)
+
+    def refresh(self) -> None:
+        """Show the figures of the result in the viewer; hide everything when there is none."""
+        run, view = self._workbench.shown_run, self._workbench.result
+        self._list_runs()
+        self.setVisible(run is not None)
+        if run is None or run.result is None or view is None:
+            return
+        summary = summarise(run.result)
+        self.figures["Height span"].setText(summary.height_span)
+        self.figures["Height ± 1 σ"].setText(summary.uncertainty)
+        self.figures["z scale"].setText(summary.z_scale)
+        self.figures["Size"].setText(summary.size)
+        self.figures["Shadowed pixels"].setText(summary.shadow or "–")
+        self.warnings.show_texts(run.result.warnings)
+        with QSignalBlocker(self.exaggeration_slider):
+            nearest = min(range(len(_FACTORS)), key=lambda i: abs(_FACTORS[i] - view.exaggeration))
+            self.exaggeration_slider.setValue(nearest)
+        self._show_factor(view.exaggeration)
+        self.show_display(view.is_3d)
+        if view is not self._followed:
+            self._followed = view
+            view.display_changed.connect(self.show_display)
+
+    def show_display(self, is_3d: bool) -> None:
+        """Mark which of the two displays is on."""
+        (self.surface_button if is_3d else self.map_button).setChecked(True)
+
+    def _toggle(self, text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setCheckable(True)
+        button.setToolTip(tip)
+        return button
+
+    def _list_runs(self) -> None:
+        with QSignalBlocker(self.run_box):
+            self.run_box.clear()
+            for run in self._workbench.session.runs:
+                if run.state == "done":
+                    self.run_box.addItem(_run_label(run), run.id)
+            shown = self._workbench.shown_run
+            self.run_box.setCurrentIndex(self.run_box.findData(shown.id) if shown is not None else -1)
+
+    def _note_run(self, run: Run) -> None:
+        if run.state == "done":
+            self._list_runs()
+
+    def _show_chosen(self, index: int) -> None:
+        wanted = self.run_box.itemData(index)
+        for run in self._workbench.session.runs:
+            if run.id == wanted:
+                self._workbench.show_run(run)
+
+    def _turn(self, dimensions: int) -> None:
+        view = self._workbench.result
+        if view is None:
+            return
+        if dimensions == 3:
+            view.show_surface()
+        else:
+            view.show_map()
+
+    def _exaggerate(self) -> None:
+        view = self._workbench.result
+        factor = _FACTORS[self.exaggeration_slider.value()]
+        if view is not None:
+            view.set_exaggeration(factor)
+            self._show_factor(factor)
+
+    def _show_factor(self, factor: float) -> None:
+        self.exaggeration_label.setText(f"× {factor:g}")
+
+    def _save(self) -> None:
+        run = self._workbench.shown_run
+        start = f"{run.name}_height.tif" if run is not None else "height.tif"
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save the heights", start, "32-bit TIFF (*.tif);;Everything, NumPy (*.npz)"
+        )
+        if name:
+            self._workbench.save_result(name)
+
+
+def _run_label(run: Run) -> str:
+    part = "whole image" if run.region is None else f"{run.region.shape[1]} × {run.region.shape[0]} px"
+    return f"{run.id}: {run.name}, {part}"
