@@ -248,6 +248,7 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 def _check(about: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Raise ValueError or KeyError when the parts of a file do not fit together."""
+    _common(about)
     series = about["kind"] == "series"
     shape = arrays["height_nm"].shape
     if len(shape) != (3 if series else 2) or about["z_scale_source"] not in {"geometry", "reference", "arbitrary"}:
@@ -267,6 +268,7 @@ def _check(about: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         elif array.shape[-2:] != shape[-2:]:
             raise ValueError(f"the array {name} has another size than the height")
     if not series:
-        about["detector_names"], Region(*map(int, about["region"]))
+        tuple(about["detector_names"])
+        Region(*map(int, about["region"]))
     elif len(about["time_s"]) != shape[0]:
         raise ValueError("times and maps differ in number")

@@ -86,12 +86,15 @@ def parse_names(names: Sequence[str]) -> list[NameParts]:
 def _pattern(parts: Sequence[str]) -> tuple[str, ...]:
     """Reduce a name to the kinds of its parts, so that names of one naming scheme are equal.
 
-    A word for a signal that is no segment stays as it is: ``s1_SE1`` and ``s1_Q1`` are different schemes.
+    A word for a signal that is no segment stays as it is: ``s1_SE1`` and ``s1_Q1`` are different schemes. Words for
+    segments are a kind of their own: ``x_overview`` is no fourth detector beside ``x_A`` to ``x_C``.
     """
     kinds = []
     for part in parts:
         if part.isdigit():
             kinds.append("0")
+        elif _SEGMENT_WORD.match(part):
+            kinds.append("segment")
         elif part[0].isalpha() and not (len(part) > 1 and is_other(part)):
             kinds.append("word")
         else:

@@ -15,6 +15,7 @@ from napari_sem4d.io.header import Details, PlaneHeader
 from napari_sem4d.model import InputError, ScanMetadata
 
 SUFFIXES = (".tif", ".tiff", ".png")
+_PNG = b"\x89PNG"
 HEIGHT_MARK = b"napari-sem4d height map"
 
 
@@ -26,12 +27,8 @@ def read_headers(path: Path) -> list[PlaneHeader]:
     InputError
         If the file is missing, empty, damaged, or of a kind that is not read; the message says which.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; check the name") from error
-    if start == b"\x89PNG":
+    start = _start(path)
+    if start == _PNG:
         header = png.read_png_header(path)
         return [replace(header, details=_sidecar_details(header, path) or header.details)]
     if start[:2] not in {b"II", b"MM"}:
@@ -52,7 +49,18 @@ def is_own_result(path: Path) -> bool:
 
 def read_pixels(header: PlaneHeader) -> NDArray[Any]:
     """Read the pixels (y, x) of one plane; raises InputError naming the file when they cannot be read."""
-    return png.read_png(header) if header.path.suffix.lower() == ".png" else tiff.read_plane(header)
+    return png.read_png(header) if _start(header.path) == _PNG else tiff.read_plane(header)
+
+
+def _start(path: Path) -> bytes:
+    """Return the first four bytes: names of files do not always tell their kind."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the name")
+    try:
+        with path.open("rb") as file:
+            return file.read(4)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}; check the name") from error
 
 
 def _tiff_headers(opened: tifffile.TiffFile, path: Path) -> list[PlaneHeader]:

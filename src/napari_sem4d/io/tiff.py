@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ MOST_PAGES = 100_000
 _LARGEST_TEXT_BYTES = 16 * 1024**2
 # None, LZW, deflate (two codes), PackBits, zstd.
 _LOSSLESS = frozenset({1, 5, 8, 32946, 32773, 50000})
+# Tags whose loss would change what is read: sizes, strips, tiles, description, resolution, palette, vendor entries.
+_NEEDED_TAGS = frozenset({256, 257, 258, 270, 273, 279, 282, 283, 320, 324, 325, 34118, 34680, 34682, 50838, 50839})
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _RGB, _PALETTE, _WHITE_IS_ZERO, _BLACK_IS_ZERO = 2, 3, 0, 1
 _REDUCED_IMAGE = 1
 
@@ -73,6 +77,7 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
     found: list[Plane] = []
     for directory in range(len(tiff.pages)):
         page = _full_page(tiff, directory, path)
+        _check_directory(tiff, page, path, last=directory == len(tiff.pages) - 1)
         if found and page.subfiletype & _REDUCED_IMAGE:
             continue
         shape, dtype = _layout(page, path)
@@ -165,6 +170,25 @@ def _full_page(tiff: tifffile.TiffFile, directory: int, path: Path) -> Any:
     if directory >= len(tiff.pages):
         raise InputError(f"{path} has lost its page {directory + 1}; copy it again from the microscope")
     return tiff.pages[directory].aspage()
+
+
+def _check_directory(tiff: tifffile.TiffFile, page: Any, path: Path, *, last: bool) -> None:
+    """Refuse a directory that points beyond the file, which tifffile passes over (it drops the tag or the page)."""
+    form, file = tiff.tiff, tiff.filehandle
+    file.seek(page.offset)
+    count = int(struct.unpack(form.tagnoformat, file.read(form.tagnosize))[0])
+    data = file.read(count * form.tagsize + form.offsetsize)
+    inline = form.offsetsize
+    for place in range(0, count * form.tagsize, form.tagsize):
+        code, kind = struct.unpack_from(f"{form.byteorder}HH", data, place)
+        number = struct.unpack_from(form.offsetformat, data, place + 4)[0]
+        size = number * _TYPE_BYTES.get(kind, 1)
+        offset = struct.unpack_from(form.offsetformat, data, place + 4 + inline)[0]
+        if code in _NEEDED_TAGS and size > inline and offset + size > file.size:
+            raise InputError(f"{path} is truncated: its entry {code} lies beyond its end; copy it again")
+    following = struct.unpack_from(form.offsetformat, data, count * form.tagsize)[0]
+    if last and following:
+        raise InputError(f"{path} is truncated: its pages after the first {page.index + 1} are lost; copy it again")
 
 
 def _layout(page: Any, path: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
