@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,7 @@ def propose_setup(series: SemSeries) -> Setup:
             f"segments {', '.join(series.detector_names)} are not known by name: their azimuths are guessed, "
             "turn them until a known bump comes out up"
         )
-    working_distance = metadata.working_distance_mm
+    working_distance = _positive(metadata.working_distance_mm)
     if working_distance is None:
         notes.append(f"working distance unknown: {_NOMINAL_WORKING_DISTANCE_MM:g} mm assumed")
     distance = max((working_distance or _NOMINAL_WORKING_DISTANCE_MM) - _DIODE_BELOW_POLE_PIECE_MM, 1.0)
@@ -122,14 +123,17 @@ def propose_setup(series: SemSeries) -> Setup:
     )
     rotation = metadata.scan_rotation_deg or 0.0
     tilt = metadata.stage_tilt_deg or 0.0
+    if not abs(tilt) < 90.0:
+        notes.append(f"stage tilt of {tilt:g} deg in the file cannot be: taken as 0")
+        tilt = 0.0
     if rotation:
         notes.append(
             f"azimuths turned by the scan rotation of {rotation:g} deg; its sign differs between makers, check it"
         )
     return Setup(
-        beam_energy_kev=metadata.beam_energy_kev,
-        beam_current_pa=metadata.beam_current_pa,
-        dwell_time_us=metadata.dwell_time_us,
+        beam_energy_kev=_positive(metadata.beam_energy_kev),
+        beam_current_pa=_positive(metadata.beam_current_pa),
+        dwell_time_us=_positive(metadata.dwell_time_us),
         working_distance_mm=working_distance,
         working_distance_mm_sigma=None if working_distance is None else 0.2,
         stage_tilt_deg=tilt if abs(tilt) >= _NEGLIGIBLE_TILT_DEG else 0.0,
@@ -139,3 +143,8 @@ def propose_setup(series: SemSeries) -> Setup:
         notes=tuple(notes),
         detectors=preset.segments(series.detector_names, distance, rotation),
     )
+
+
+def _positive(value: float | None) -> float | None:
+    """Drop a value that no microscope works at; some write 0 for what they do not measure."""
+    return value if value is not None and 0.0 < value < math.inf else None
