@@ -123,6 +123,13 @@ def test_nothing_to_read(tmp_path: Path, make: Any, message: str) -> None:
         read_sem(make(tmp_path))
 
 
+def test_south_east_is_a_quarter_among_quarters(write: Any, tmp_path: Path) -> None:
+    for quarter in ("NE", "NW", "SE", "SW"):
+        write(f"x_{quarter}.tif")
+    assert propose_grouping(tmp_path).segments == ("NE", "NW", "SE", "SW")
+    assert propose_grouping([write("y_A.tif"), write("y_B.tif"), write("y_SE.tif")]).segments == ("A", "B")
+
+
 def test_siblings_by_name_stay_in_their_scan(write: Any, tmp_path: Path) -> None:
     for scan in range(1, 4):
         for detector in "ABC":

@@ -45,12 +45,20 @@ def propose_grouping(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[
         entries = _place_files([planes[0] for planes in headers], names)
     else:
         entries = _place_stacks(headers, names, notes)
+    entries = _with_compass(entries)
     if not any(e.is_segment for e in entries):
         entries = [replace(e, is_segment=True) for e in entries]
         notes.append(
             f"no image is known to come from a segment of a BSE detector ({', '.join({e.channel: 0 for e in entries})})"
         )
     return Grouping(tuple(entries), tuple(notes))
+
+
+def _with_compass(entries: list[Entry]) -> list[Entry]:
+    """Take ``SE`` as south-east, not as secondary electrons, when the other quarters are there too."""
+    if not {"NE", "NW", "SW"} <= {e.channel.upper() for e in entries}:
+        return entries
+    return [replace(e, is_segment=True) if e.channel.upper() == "SE" else e for e in entries]
 
 
 def image_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:

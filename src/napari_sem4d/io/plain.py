@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element  # the type only; parsing goes through defusedxml
@@ -36,7 +37,7 @@ class StackDescription:
         Names of the channels, empty when there are none.
     pixel_size_nm : float or None
     frame_interval_s : float or None
-    time_s : tuple of (plane time, plane channel, seconds)
+    time_s : mapping of (time, channel) to seconds
         Recording time of single planes.
     acquired : datetime or None
     significant_bits : int or None
@@ -50,7 +51,7 @@ class StackDescription:
     names: tuple[str, ...] = ()
     pixel_size_nm: float | None = None
     frame_interval_s: float | None = None
-    time_s: tuple[tuple[int, int, float], ...] = ()
+    time_s: Mapping[tuple[int, int], float] = field(default_factory=dict)
     acquired: datetime | None = None
     significant_bits: int | None = None
     notes: tuple[str, ...] = ()
@@ -71,9 +72,9 @@ class StackDescription:
 
     def seconds(self, time: int, channel: int) -> float | None:
         """Return when a plane was recorded, in seconds from the start of the stack."""
-        stated = {(t, c): s for t, c, s in self.time_s}
-        if (time, 0) in stated or (time, channel) in stated:
-            return stated.get((time, 0), stated.get((time, channel)))
+        stated = self.time_s.get((time, 0), self.time_s.get((time, channel)))
+        if stated is not None:
+            return stated
         return None if self.frame_interval_s is None else time * self.frame_interval_s
 
 
@@ -112,7 +113,7 @@ def describe_ome(xml: str, source: str) -> StackDescription | None:
         names=names if len(names) == sizes["C"] and all(names) else (),
         pixel_size_nm=scaled(width, 1e9),
         frame_interval_s=_interval(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s")),
-        time_s=tuple(t for t in map(_plane_time, planes) if t is not None),
+        time_s=dict(found for found in map(_plane_time, planes) if found is not None),
         acquired=_acquired(image),
         significant_bits=int(number(pixels.get("SignificantBits")) or 0) or None,
         notes=_squareness(width, height),
@@ -186,12 +187,12 @@ def _interval(text: str | None, unit: str) -> float | None:
     return None if value is None or seconds is None else value * seconds
 
 
-def _plane_time(plane: Element) -> tuple[int, int, float] | None:
+def _plane_time(plane: Element) -> tuple[tuple[int, int], float] | None:
     time, channel, delta = (number(plane.get(k)) for k in ("TheT", "TheC", "DeltaT"))
     seconds = _SECONDS.get(plane.get("DeltaTUnit", "s"))
     if time is None or channel is None or delta is None or seconds is None:
         return None
-    return int(time), int(channel), delta * seconds
+    return (int(time), int(channel)), delta * seconds
 
 
 def _acquired(image: Element) -> datetime | None:

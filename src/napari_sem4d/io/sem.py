@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -54,7 +54,7 @@ def read_sem(
     grouping.validate()
     first = {channel: grouping.planes(channel)[0] for channel in grouping.channels}
     frames = {channel: read_pixels(entry.header) for channel, entry in first.items()}
-    details = {channel: _all_details(entry) for channel, entry in first.items()}
+    details = _all_details(first)
     region = image_region(list(frames.values()), _stated_bar(details.values()))
 
     segments = [grouping.planes(channel) for channel in grouping.segments]
@@ -109,9 +109,10 @@ def _lazy(channels: Sequence[Sequence[Entry]]) -> Any:
     )
 
 
-def _all_details(entry: Entry) -> Details:
-    """Read the header of a plane again, with all raw entries."""
-    return next(h for h in read_headers(entry.path) if h.page == entry.page).details
+def _all_details(scan: Mapping[str, Entry]) -> dict[str, Details]:
+    """Read the headers of one scan again, this time keeping all raw entries."""
+    headers = {path: {h.page: h for h in read_headers(path)} for path in {e.path for e in scan.values()}}
+    return {channel: headers[entry.path][entry.page].details for channel, entry in scan.items()}
 
 
 def _stated_bar(details: Iterable[Details]) -> int | None:
