@@ -153,5 +153,7 @@ def test_images_that_are_no_scan(write: Any, tmp_path: Path, write_fei: Any, wri
     assert scan_of(tmp_path / "holiday_1.tif") is None
     assert scan_of(write_fei("etd/etd.tif", detector="ETD", mode="SE", signal="SE")) is None
     assert scan_of(tmp_path / "missing.tif") is None
+    # The old form of Zeiss does not name the detector.
+    assert scan_of(write_zeiss("old/image.tif", numbers={3: 2e-8})) is None
     # A lone segment is recognised by its detector.
     assert scan_of(write_fei("lone/a.tif")) == [tmp_path / "lone" / "a.tif"]

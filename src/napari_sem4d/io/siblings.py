@@ -10,7 +10,7 @@ from napari_sem4d.io.grouping import stated_channel
 from napari_sem4d.io.header import PlaneHeader
 from napari_sem4d.io.names import MOST_DETECTORS, natural_key, parse_names
 from napari_sem4d.io.scan_file import read_headers
-from napari_sem4d.io.signals import is_segment
+from napari_sem4d.io.signals import is_backscatter, is_other
 from napari_sem4d.model import InputError
 
 _LEAST_SEGMENTS = 3
@@ -87,9 +87,9 @@ def _siblings_by_name(header: PlaneHeader, files: Sequence[Path]) -> list[Path]:
 
 
 def _says_backscatter(header: PlaneHeader) -> bool:
-    return header.metadata.vendor is not None and is_segment(
-        header.metadata.detector, header.metadata.signal, header.metadata.segment, ""
-    )
+    metadata = header.metadata
+    stated = is_backscatter(metadata.detector) or is_backscatter(metadata.signal)
+    return stated and not (is_other(metadata.detector) or is_other(metadata.segment))
 
 
 def _single(path: Path) -> PlaneHeader | None:
