@@ -34,7 +34,7 @@ class BumpScan:
         return int(row), int(column)
 
     def series(self, pixel_size_nm: float | None = PIXEL_SIZE_NM) -> SemSeries:
-        return SemSeries.from_arrays(self.images, pixel_size_nm=pixel_size_nm, detector_names=self.names)
+        return SemSeries.from_arrays(self.images.copy(), pixel_size_nm=pixel_size_nm, detector_names=self.names)
 
     def write(
         self, folder: Path, *, with_pixel_size: bool = True, names: str = "ABCD", scan: str = "bump"

@@ -57,6 +57,15 @@ class ResultView(QObject):
     viewer : napari viewer
     prepared : Prepared
 
+    Attributes
+    ----------
+    height : Image
+    surface : Surface
+    exaggeration : float
+    shown_frame : int
+    is_at_rest : bool
+        Whether the surface has the detail it has when the time slider does not move.
+
     Signals
     -------
     display_changed : bool
@@ -73,9 +82,9 @@ class ResultView(QObject):
         self.height = height_layer(self.heights, prepared.limits)
         self.surface = surface_layer(self.heights, prepared.mesh, prepared.limits, self.exaggeration)
         self._mesh = prepared.mesh
-        self._shown_frame = 0
+        self.shown_frame = 0
         self._wanted_frame = 0
-        self._at_full_detail = True
+        self.is_at_rest = True
         self._hidden_in_3d: list[Layer] = []
         self._discarded = False
         self._swapping = False
@@ -200,7 +209,8 @@ class ResultView(QObject):
         frame = round(float(self.height.world_to_data(point)[0]))
         self._wanted_frame = min(max(frame, 0), len(self.heights) - 1)
         # The play button drops frames to hold its rate: only the last wanted frame is drawn.
-        if self._wanted_frame != self._shown_frame:
+        if self._wanted_frame != self.shown_frame:
+            self.is_at_rest = False
             self._soon.start()
 
     def _show_wanted_frame(self) -> None:
@@ -213,6 +223,7 @@ class ResultView(QObject):
         def take(mesh: Mesh) -> None:
             if frame == self._wanted_frame and not self._discarded:
                 self._assign(mesh, frame)
+                self.is_at_rest = True
 
         self._refining = Computation(
             lambda progress, should_stop: frame_mesh(self.heights, frame, MOST_FACES_AT_REST),
@@ -228,4 +239,4 @@ class ResultView(QObject):
             self.surface.data = (mesh.vertices, mesh.faces, mesh.heights)
         self.surface.vertex_colors = self._colors(mesh)
         self._mesh = mesh
-        self._shown_frame = frame
+        self.shown_frame = frame

@@ -1,0 +1,139 @@
+"""Make the pictures of the guide from the running program.
+
+Run ``make docs`` (or ``python docs/make_screenshots.py`` where there is a display of at least 1366 x 768). Every
+picture goes to ``docs/pictures``, as ``<what>_<theme>.png``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+import numpy as np
+from napari.settings import get_settings
+from qtpy.QtWidgets import QApplication
+
+from napari_sem4d import SemSeries, Setup, read_sem, simulate
+from napari_sem4d.session.samples import sample_path
+from napari_sem4d.widgets.dock import ReconstructDock
+
+PICTURES = Path(__file__).parent / "pictures"
+WINDOW = (1366, 768)
+THEMES = ("dark", "light")
+PATIENCE_S = 120.0
+GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
+FIELD = slice(0, 256)
+
+
+class Photographer:
+    """A window with the dock, and the hands to work it."""
+
+    def __init__(self, theme: str) -> None:
+        get_settings().appearance.theme = theme
+        self.theme = theme
+        self.viewer = napari.Viewer(show_welcome_screen=False)
+        self.viewer.window.resize(*WINDOW)
+        _, dock = self.viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+        self.dock: ReconstructDock = dock
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Let the window work until something has happened."""
+        until = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > until:
+                raise TimeoutError("the window did not get there; look at it with a real display")
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def pause(self, seconds: float) -> None:
+        """Let the window settle."""
+        until = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > until)
+
+    def take(self, name: str) -> None:
+        """Save a picture of the whole window."""
+        self.pause(0.8)
+        path = PICTURES / f"{name}_{self.theme}.png"
+        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(path.relative_to(Path(__file__).parent))
+
+    def open(self, scan: Path | SemSeries) -> None:
+        """Open files or a series in memory, and wait for it."""
+        before = self.dock.workbench.session.series
+        if isinstance(scan, Path):
+            self.dock.workbench.open_files([scan])
+        else:
+            self.dock.workbench.open_series(scan)
+        self.wait(lambda: self.dock.workbench.session.series is not before)
+
+    def reconstruct(self) -> None:
+        """Press the button and wait for the surface."""
+        shown = self.dock.workbench.result
+        self.dock.reconstruct_button.click()
+        self.wait(lambda: self.dock.workbench.result not in (None, shown))
+
+
+def growing_islands(setup: Setup) -> SemSeries:
+    """Five scans of part of the sample while its islands grow to their full height."""
+    truth = np.asarray(read_sem(sample_path("islands_truth.tif")).full_images[0, 0], dtype=np.float32)[FIELD, FIELD]
+    scans = [simulate(truth * g, setup, 20.0, electrons_per_pixel=60_000, seed=i) for i, g in enumerate(GROWTH)]
+    return SemSeries.from_arrays(
+        np.stack(scans),
+        pixel_size_nm=20.0,
+        time_s=[60.0 * i for i in range(len(GROWTH))],
+        detector_names=setup.detector_names,
+        source="growing_islands.tif",
+        beam_energy_kev=10.0,
+    )
+
+
+def photograph(theme: str) -> None:
+    """Take all pictures in one theme."""
+    setup = Setup.from_json(sample_path("islands_setup.json"))
+    camera = Photographer(theme)
+    dock = camera.dock
+    camera.take("empty")
+    camera.open(sample_path("islands.tif"))
+    camera.take("data")
+    dock.show_step(1)
+    camera.take("detectors_proposed")
+    camera.reconstruct()
+    camera.take("arbitrary")
+    dock.workbench.session.set_setup(setup)
+    dock.show_step(1)
+    camera.take("detectors")
+    camera.reconstruct()
+    camera.take("surface")
+    dock.workbench.result.show_map()
+    camera.take("map")
+    dock.workbench.draw("region")
+    layer = dock.workbench.scan.rectangles["region"].layer
+    layer.add_rectangles(np.array([[80.0, 40.0], [80.0, 230.0], [260.0, 230.0], [260.0, 40.0]]))
+    camera.take("rectangle")
+    camera.reconstruct()
+    camera.take("rectangle_surface")
+    camera.open(growing_islands(setup))
+    camera.reconstruct()
+    camera.viewer.dims.set_current_step(0, 3)
+    camera.wait(lambda: dock.workbench.result.shown_frame == 3 and dock.workbench.result.is_at_rest)
+    camera.take("series")
+    camera.viewer.close()
+
+
+def main() -> int:
+    """Take the pictures in both themes."""
+    PICTURES.mkdir(exist_ok=True)
+    before = get_settings().appearance.theme
+    try:
+        for theme in THEMES:
+            photograph(theme)
+    finally:
+        get_settings().appearance.theme = before
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

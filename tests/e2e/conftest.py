@@ -1,0 +1,135 @@
+"""The real window with the dock, opened through the installed manifest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Surface
+from napari.utils.notifications import Notification, notification_manager
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_sem4d.model import Cancelled, HeightMap
+from napari_sem4d.session import Session
+from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.dock import ReconstructDock
+
+Wait = Callable[..., None]
+
+
+@dataclass
+class Window:
+    """A viewer with the dock, and the hands of a user."""
+
+    viewer: Any
+    dock_widget: Any
+    dock: ReconstructDock
+    qtbot: Any
+    wait_until: Wait
+
+    @property
+    def workbench(self) -> Workbench:
+        return self.dock.workbench
+
+    @property
+    def session(self) -> Session:
+        return self.workbench.session
+
+    def drop(self, paths: list[Path]) -> None:
+        """Drop files on the drop area, as a file manager does, and wait until they are read."""
+        area = self.dock.data_panel.drop_area
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+        copy, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QApplication.sendEvent(area, QDragEnterEvent(QPoint(9, 9), copy, data, left, none))
+        QApplication.sendEvent(area, QDropEvent(QPointF(9, 9), copy, data, left, none))
+        self.wait_until(lambda: not self.workbench.busy)
+
+    def click(self, button: Any) -> None:
+        assert button.isEnabled(), f"{button.text()} is greyed out: {self.dock.status.text()}"
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def reconstruct(self) -> HeightMap:
+        """Click Reconstruct and wait for the result."""
+        self.click(self.dock.reconstruct_button)
+        self.wait_until(lambda: not self.session.current_run.is_running, timeout=60_000)
+        run = self.session.current_run
+        assert run.state == "done", run.error
+        return run.result
+
+    @property
+    def surfaces(self) -> list[Surface]:
+        return [layer for layer in self.viewer.layers if isinstance(layer, Surface)]
+
+
+@pytest.fixture
+def window(make_napari_viewer_proxy: Any, qtbot: Any, wait_until: Wait) -> Window:
+    viewer = make_napari_viewer_proxy()
+    dock_widget, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+    return Window(viewer, dock_widget, dock, qtbot, wait_until)
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What the user was told in notifications, in order."""
+    messages: list[str] = []
+
+    def note(notification: Notification) -> None:
+        messages.append(str(notification.message))
+
+    notification_manager.notification_ready.connect(note)
+    yield messages
+    notification_manager.notification_ready.disconnect(note)
+
+
+class SlowReconstruction:
+    """Stands in for the algorithm: goes on until it is told to stop or let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.release = threading.Event()
+        self.stopped = threading.Event()
+        self.calls = 0
+
+    def __call__(self, series: Any, setup: Any, **options: Any) -> HeightMap:
+        from napari_sem4d.model import Region
+
+        self.calls += 1
+        self.started.set()
+        try:
+            while not self.release.is_set():
+                if options["should_stop"]():
+                    raise Cancelled
+                options["progress"](0.4)
+                time.sleep(0.01)
+        finally:
+            self.stopped.set()
+        region = options["roi"] or Region.full(series.frame_shape)
+        return flat_map(region, len(series.detector_names), float(self.calls))
+
+
+def flat_map(region: Any, detectors: int, height: float) -> HeightMap:
+    zero = np.zeros(region.shape, np.float32)
+    stack = np.zeros((detectors, *region.shape), np.float32)
+    return HeightMap(
+        height_nm=zero + np.float32(height), sigma_nm=zero + 1, shadow=zero > 0, valid=zero == 0, brightness=zero + 1,
+        predicted=stack, residual=stack, gain=np.ones(detectors), offset=np.zeros(detectors),
+        z_scale_source="geometry", z_scale_uncertainty=0.05, pixel_size_nm=20.0,
+        detector_names=tuple("ABCDEFGH"[:detectors]), region=region,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReconstruction]:
+    slow = SlowReconstruction()
+    monkeypatch.setattr("napari_sem4d.reconstruction.reconstruct.reconstruct", slow)
+    yield slow
+    slow.release.set()
