@@ -13,9 +13,11 @@ from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
-from napari_sem4d.reconstruction.inversion import invert
+from napari_sem4d.reconstruction.inversion import invert, mean_levels
 
 _SAMPLE_PIXELS = 40_000  # pixels looked at for gains: their mean slope is known to 1e-3
+_FEWEST_PIXELS = 64  # of them with three channels, else blocks are given up for single pixels
+_UNKNOWN_NOISE = 0.03  # of the level, where no noise can be read off
 _ROUNDS = 6
 # Parallax must change the flat signal by this much over half the field before black levels can be read from it.
 _READABLE_SHADING = 0.05
@@ -50,10 +52,21 @@ def estimate_noise(images: NDArray[np.float32]) -> NDArray[np.float64]:
     thin = images[:, :768, :768]
     d = thin[:, 2:] - 2 * thin[:, 1:-1] + thin[:, :-2]
     response = d[:, :, 2:] - 2 * d[:, :, 1:-1] + d[:, :, :-2]
-    spread = np.nanmedian(np.abs(response), axis=(1, 2)) / 0.6745 / 6.0
     # Grey levels are steps: 8-bit images can be quieter than the rounding that made them.
-    level = np.nanmean(np.abs(thin), axis=(1, 2))
-    return np.asarray(np.maximum(spread, 1e-4 * np.maximum(level, 1e-12)), np.float64)
+    level = np.maximum(mean_levels(np.abs(thin)), 1e-12)
+    relative = np.array([_median_of_finite(np.abs(r)) for r in response]) / 0.6745 / 6.0 / level
+    if np.isnan(
+        relative
+    ).any():  # so many pixels are missing that no mask is whole: as noisy as the worst of the others
+        relative = np.where(
+            np.isnan(relative), _UNKNOWN_NOISE if np.isnan(relative).all() else np.nanmax(relative), relative
+        )
+    return np.asarray(np.maximum(relative, 1e-4) * level, np.float64)
+
+
+def _median_of_finite(values: NDArray[np.float32]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else math.nan
 
 
 def solve_channels(
@@ -89,12 +102,15 @@ def solve_channels(
     offset = np.array([0.0 if d.offset is None else d.offset for d in setup.detectors])
     # Averaging blocks instead of picking pixels keeps the inversion of noisy scans unbiased.
     thin, thin_field = _block_means(images, field, step, saturation)
+    present = np.isfinite(thin)
+    if not present.any(axis=(1, 2)).all() or np.count_nonzero(present.sum(axis=0) >= 3) < _FEWEST_PIXELS:
+        step, thin, thin_field = 1, _without_clipped(images, saturation), field  # missing pixels in nearly every block
     remarks: list[str] = []
     if open_offset.any():
         found, remark = _offsets_from_shading(thin, setup, reflectance, thin_field, noise / step, open_offset, offset)
         offset = np.where(open_offset, found, offset)
         remarks.append(remark)
-    level = np.nanmean(thin, axis=(1, 2)) - offset
+    level = mean_levels(thin) - offset
     for detector, signal, positive in zip(setup.detectors, level, reflectance.counting, strict=True):
         if positive and not signal > 0:
             raise InputError(
@@ -126,8 +142,10 @@ def _gains_from_level_area(
 ) -> NDArray[np.float64]:
     rows, columns = area.slices
     patch = images[:, rows, columns]
+    if not np.isfinite(patch).any(axis=(1, 2)).all():
+        raise InputError("a segment has no grey level in the level area: name an area without missing pixels")
     expected = _level_signals(reflectance, field.crop(area), slope).mean(axis=(1, 2))
-    gain = (np.nanmean(patch, axis=(1, 2)) - offset) / expected
+    gain = (mean_levels(patch) - offset) / expected
     return np.where(np.isfinite(given), given, gain)
 
 

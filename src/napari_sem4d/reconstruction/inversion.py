@@ -83,7 +83,7 @@ def invert(
     _, rows, columns = images.shape
     inverse_gain = (1.0 / gain).astype(np.float32)
     black = offset.astype(np.float32)
-    level = np.maximum((np.nanmean(images[:, ::8, ::8], axis=(1, 2)) - offset) / gain, 1e-12)
+    level = np.maximum((mean_levels(images, every=8) - offset) / gain, 1e-12)
     # variance = noise2 * signal / level; a difference of diodes has the constant noise of its parts instead
     weight = ((gain / np.maximum(noise, 1e-12)) ** 2).astype(np.float32)
     counting_level = np.where(reflectance.counting, level, 0.0).astype(np.float32)
@@ -103,6 +103,21 @@ def invert(
     for_each_batch(rows, batch, should_stop)
     slope_x, slope_y, variance_x, variance_y, brightness, misfit = planes
     return SlopeMap(slope_x, slope_y, variance_x, variance_y, brightness, misfit, usable)
+
+
+def mean_levels(images: NDArray[np.float32], every: int = 1) -> NDArray[np.float64]:
+    """Mean grey level of each image over its finite pixels, (detector,), 0 for an image without any.
+
+    ``every`` thins the pixels out along both axes, unless nothing would be left of an image.
+    """
+    levels = np.zeros(len(images))
+    for index, image in enumerate(images):
+        for pixels in (image[::every, ::every], image):
+            finite = pixels[np.isfinite(pixels)]
+            if finite.size:
+                levels[index] = finite.mean(dtype=np.float64)
+                break
+    return levels
 
 
 def _linear_start(reflectance: Reflectance) -> NDArray[np.float32]:

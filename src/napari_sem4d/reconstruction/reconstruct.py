@@ -22,7 +22,7 @@ from napari_sem4d.physics.instrument import height_slopes
 from napari_sem4d.physics.reflectance import GRID, Reflectance, reflectance
 from napari_sem4d.reconstruction.gains import Channels, solve_channels
 from napari_sem4d.reconstruction.integration import integrate
-from napari_sem4d.reconstruction.inversion import SlopeMap, invert
+from napari_sem4d.reconstruction.inversion import SlopeMap, invert, mean_levels
 from napari_sem4d.reconstruction.uncertainty import draw_samples, noise_sigma, range_blur_px, range_sigma, z_scale
 from napari_sem4d.registration.segments import align_segments
 
@@ -114,9 +114,14 @@ def reconstruct(
         part, channels.gain, channels.offset, channels.noise, table, part_field.x_mm, part_field.y_mm,
         saturation=saturation, should_stop=should_stop,
     )  # fmt: skip
+    if not (slopes.usable >= 3).any():
+        raise InputError(
+            f"no pixel of rows {region.row_start}:{region.row_stop}, columns {region.column_start}:"
+            f"{region.column_stop} has three segments that are neither missing nor saturated: choose another region"
+        )
     tell(0.5)
     result = _build(part, part_field, slopes, channels, setup, table, pixel, region, samples, seed, should_stop, tell)
-    judged = z_scale(setup, np.nanmean(part, axis=(1, 2)) - channels.offset)
+    judged = z_scale(setup, mean_levels(part) - channels.offset)
     if judged.reason:
         remarks.append(f"arbitrary z scale: {judged.reason}")
     remarks += _remarks_on_setup(setup, result)
@@ -229,6 +234,8 @@ def _take_in(
         images = SemSeries.from_arrays(_stack(images), pixel_size_nm, detector_names=None)
         if len(setup.detectors) == len(images.detector_names):
             images = replace(images, detector_names=setup.detector_names)
+        elif len(setup.detectors) < len(images.detector_names):
+            raise InputError(_other_count(setup, images))  # nothing says which of the images they are
     elif pixel_size_nm is not None:
         images = images.with_pixel_size(pixel_size_nm)
     if len(images.detector_names) < 3:
@@ -236,13 +243,15 @@ def _take_in(
             f"{len(images.detector_names)} detector image(s) given: a height needs at least three segments that look "
             "from different sides"
         )
+    if len(setup.detectors) < 3:
+        raise InputError(
+            f"the setup has {len(setup.detectors)} detector(s) ({', '.join(setup.detector_names) or 'none'}): a height "
+            "needs at least three segments that look from different sides; describe each image of the scan"
+        )
     if set(setup.detector_names) <= set(images.detector_names):
         images = images.with_detectors(setup.detector_names)
     elif len(setup.detectors) != len(images.detector_names):
-        raise InputError(
-            f"the setup has {len(setup.detectors)} detectors ({', '.join(setup.detector_names) or 'none'}), the scan "
-            f"has {len(images.detector_names)} images ({', '.join(images.detector_names)}): describe each image once"
-        )
+        raise InputError(_other_count(setup, images))
     else:
         missing = ", ".join(sorted(set(setup.detector_names) - set(images.detector_names)))
         raise InputError(
@@ -253,9 +262,18 @@ def _take_in(
     if not 0 <= frame < len(images):
         raise InputError(f"frame {frame} is not in the series of {len(images)} scans (0 to {len(images) - 1})")
     sources = tuple(dict.fromkeys(m.source for m in images.channel_metadata if m.source))
+    stack = images.frame(frame)
+    infinite = np.isinf(stack)
+    if infinite.any():
+        stack = np.where(infinite, np.float32(np.nan), stack)  # missing, as everywhere below
+    return stack, setup, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources
+
+
+def _other_count(setup: Setup, series: SemSeries) -> str:
     return (
-        images.frame(frame), setup, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources,
-    )  # fmt: skip
+        f"the setup has {len(setup.detectors)} detectors ({', '.join(setup.detector_names) or 'none'}), the scan "
+        f"has {len(series.detector_names)} images ({', '.join(series.detector_names)}): describe each image once"
+    )
 
 
 def _stack(images: ArrayLike | Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -284,10 +302,19 @@ def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[f
             raise InputError(
                 f"the image of detector {name} has the same grey level {values[0]:g} everywhere: was the detector on?"
             )
-        if saturation is not None and np.count_nonzero((values > saturation[0]) & (values < saturation[1])) < 64:
+        open_range = values if saturation is None else values[(values > saturation[0]) & (values < saturation[1])]
+        if open_range.size < min(64, values.size // 4):
             raise InputError(
                 f"the image of detector {name} is saturated everywhere: record it with less contrast or brightness"
             )
+    usable = np.isfinite(images)
+    if saturation is not None:
+        usable &= (images > saturation[0]) & (images < saturation[1])
+    if np.count_nonzero(usable.sum(axis=0) >= 3) < 16:
+        raise InputError(
+            "nowhere on the scan do three segments have a grey level that is neither missing nor saturated: "
+            "record it with less contrast, or check the images"
+        )
 
 
 def _check_geometry(setup: Setup, table: Reflectance) -> None:
