@@ -121,6 +121,11 @@ def solve_channels(
     if np.isfinite(given).all():
         return Channels(given, offset, noise, tuple(remarks))
     slope = (0.0, math.tan(math.radians(setup.stage_tilt_deg)))
+    open_differences = np.isnan(given) & ~reflectance.counting
+    if open_differences.any():
+        given[open_differences] = _usual_gain(level, given, reflectance)
+        names = [n for n, is_open in zip(setup.detector_names, open_differences, strict=True) if is_open]
+        remarks.append(f"{', '.join(names)}: a difference of segments does not show its gain, that of the others taken")
     if level_region is not None:
         area = level_region.inside(images.shape[1:], smallest=2)
         gain = _gains_from_level_area(images, given, offset, reflectance, field, area, slope)
@@ -129,6 +134,15 @@ def solve_channels(
         gain = _gains_from_mean_normal(thin, given, offset, noise / step, reflectance, thin_field, slope)
         remarks.append("gains from the mean normal of the scan, taken parallel to the beam axis: its tilt is unknown")
     return Channels(gain, offset, noise, tuple(remarks))
+
+
+def _usual_gain(level: NDArray[np.float64], given: NDArray[np.float64], reflectance: Reflectance) -> float:
+    """Mean gain of the channels that count electrons: known, or from their mean level as if the scan were flat."""
+    counting = reflectance.counting
+    if not counting.any():
+        raise InputError("all channels are differences of segments with an open gain: give gain in the setup")
+    found = np.where(np.isfinite(given), given, level / np.where(counting, reflectance.flat, 1.0))
+    return float(found[counting].mean())
 
 
 def _gains_from_level_area(

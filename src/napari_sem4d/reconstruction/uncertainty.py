@@ -62,6 +62,11 @@ def z_scale(setup: Setup, level: NDArray[np.float64]) -> ZScale:
     unknown = [d.name for d in setup.detectors if d.offset is None]
     if unknown:
         reasons.append(f"the black level of {', '.join(unknown)} is not known")
+    differences = [d.name for d in setup.detectors if _is_difference(d)]
+    if differences and any(d.gain is None for d in setup.detectors):
+        reasons.append(
+            f"{', '.join(differences)} is a difference of segments, which measures slope only if all gains are known"
+        )
     if not setup.straight_paths:
         reasons.append("an immersion lens or stage bias bends the electrons")
     if reasons:
@@ -75,8 +80,9 @@ def _geometry_budget(setup: Setup, level: NDArray[np.float64]) -> tuple[tuple[st
     distance, inner, outer, threshold, black = [], [], [], [], []
     law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
     for detector, grey in zip(setup.detectors, level, strict=True):
-        offset_sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * grey
-        black.append(offset_sigma / abs(grey))
+        if not _is_difference(detector):  # the black level of a difference is an additive tilt, no scale
+            offset_sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * grey
+            black.append(offset_sigma / abs(grey))
         for diode in _diodes(detector):
             distance.append(_sensitivity(diode, "distance_mm"))
             if isinstance(diode, Disc):
@@ -93,7 +99,7 @@ def _geometry_budget(setup: Setup, level: NDArray[np.float64]) -> tuple[tuple[st
         ("distance", float(np.mean(distance))),
         ("inner radius", float(np.mean(inner)) if inner else 0.0),
         ("outer radius", float(np.mean(outer))),
-        ("black level", float(np.mean(black) / math.sqrt(len(black)))),
+        ("black level", float(np.mean(black) / math.sqrt(len(black))) if black else 0.0),
         ("energy threshold", float(np.mean(threshold))),
         ("material", _MATERIAL_SIGMA if setup.material is None else 0.0),
         ("emission model", _EMISSION_SIGMA),
@@ -102,6 +108,10 @@ def _geometry_budget(setup: Setup, level: NDArray[np.float64]) -> tuple[tuple[st
 
 def _diodes(detector: Detector) -> list[AnnularSegment | Ring | Disc]:
     return [term.detector for term in detector.terms] if isinstance(detector, SignedSum) else [detector]
+
+
+def _is_difference(detector: Detector) -> bool:
+    return isinstance(detector, SignedSum) and any(term.weight < 0 for term in detector.terms)
 
 
 def _sensitivity(diode: AnnularSegment | Ring | Disc, name: str) -> float:
