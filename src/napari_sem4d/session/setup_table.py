@@ -99,7 +99,11 @@ def number_text(value: float | None, sigma: float | None = None) -> str:
     """
     if value is None:
         return ""
-    return f"{value:.6g}" if sigma is None else f"{value:.4g}±{sigma:.2g}"
+    return _digits(value, 6) if sigma is None else f"{_digits(value, 5)}±{_digits(sigma, 2)}"
+
+
+def _digits(value: float, count: int) -> str:
+    return f"{float(f'{value:.{count}g}'):g}"  # 100, not 1e+02
 
 
 def parse_number(text: str, what: str) -> tuple[float | None, float | None]:

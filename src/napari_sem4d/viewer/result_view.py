@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Layer, Shapes
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sem4d.viewer.layers import (
@@ -27,22 +29,39 @@ _REST_AFTER_MS = 300
 # From the lower edge of the image, from above and slightly from the left (z, y, x): bumps rise on the screen.
 _VIEW_DIRECTION = (-0.75, -0.62, 0.22)
 _UP = (1.0, 0.0, 0.0)
+_FILL = 0.92
 
 
 class Prepared:
-    """What takes time to make from a result: limits and the mesh of the first frame. Made in a worker thread."""
+    """What takes time to make from a result: mesh, limits and the layers, not in any viewer yet.
+
+    Made in a worker thread.
+    """
 
     def __init__(self, heights: Heights) -> None:
         self.heights = heights
         self.limits: Limits = robust_limits(heights.frames, heights.valid)
         self.mesh = frame_mesh(heights, 0, MOST_FACES_AT_REST)
         self.exaggeration = natural_exaggeration(self.limits[1] - self.limits[0], heights.width_nm)
+        self.height = height_layer(heights, self.limits)
+        self.surface = surface_layer(heights, self.mesh, self.limits, self.exaggeration)
 
 
 def frame_mesh(heights: Heights, index: int, most_faces: int) -> Mesh:
     """Return the mesh of one frame."""
     height, valid = heights.frame(index)
     return height_mesh(height, heights.pixel_size_nm, most_faces=most_faces, valid=valid)
+
+
+def projected_size(
+    low: NDArray[np.float64], high: NDArray[np.float64], view_direction: Sequence[float], up: Sequence[float]
+) -> tuple[float, float]:
+    """Return width and height on the screen of a box from ``low`` to ``high`` (z, y, x), in world units."""
+    forward = np.asarray(view_direction) / np.linalg.norm(view_direction)
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    corners = np.array(list(product(*zip(low, high, strict=True))))
+    return float(np.ptp(corners @ right)), float(np.ptp(corners @ np.cross(right, forward)))
 
 
 class ResultView(QObject):
@@ -79,8 +98,8 @@ class ResultView(QObject):
         self._viewer = viewer
         self.heights = prepared.heights
         self.exaggeration = prepared.exaggeration
-        self.height = height_layer(self.heights, prepared.limits)
-        self.surface = surface_layer(self.heights, prepared.mesh, prepared.limits, self.exaggeration)
+        self.height = prepared.height
+        self.surface = prepared.surface
         self._mesh = prepared.mesh
         self.shown_frame = 0
         self._wanted_frame = 0
@@ -103,10 +122,20 @@ class ResultView(QObject):
     def show_surface(self) -> None:
         """Turn to the 3D display and look at the surface from the front."""
         first = not self._surface_is_shown
+        self._hide_images()  # before napari slices all of them as volumes
         self._viewer.dims.ndisplay = 3
         if first:
-            self._viewer.scene.camera.set_view_direction(_VIEW_DIRECTION, _UP)
-            self._viewer.fit_to_view()
+            self._look_at_surface()
+
+    def _look_at_surface(self) -> None:
+        # napari's own fit counts all layers, and fails on a (z, y, x) layer alone in a (t, z, y, x) viewer (0.9.2).
+        camera = self._viewer.scene.camera
+        camera.set_view_direction(_VIEW_DIRECTION, _UP)
+        low, high = np.asarray(self.surface.extent.world)
+        camera.center = tuple((low + high) / 2)
+        height, width = self._viewer.canvas.size
+        wide, tall = projected_size(low, high, _VIEW_DIRECTION, _UP)
+        camera.zoom = _FILL * min(width / wide, height / tall)
 
     @property
     def is_3d(self) -> bool:
@@ -158,11 +187,7 @@ class ResultView(QObject):
         self._swapping = True
         try:
             if self._viewer.dims.ndisplay == 3 and not self._surface_is_shown:
-                self._hidden_in_3d = [
-                    layer for layer in self._viewer.layers if layer.visible and type(layer).__name__ == "Image"
-                ]
-                for layer in self._hidden_in_3d:
-                    layer.visible = False
+                self._hide_images()
                 self._viewer.add_layer(self.surface)
                 self._follow_time()
             elif self._viewer.dims.ndisplay == 2 and self._surface_is_shown:
@@ -172,6 +197,12 @@ class ResultView(QObject):
         finally:
             self._swapping = False
         self.display_changed.emit(self.is_3d)
+
+    def _hide_images(self) -> None:
+        for layer in self._viewer.layers:
+            if layer.visible and isinstance(layer, Image | Shapes):
+                layer.visible = False
+                self._hidden_in_3d.append(layer)
 
     def _show_images_again(self) -> None:
         for layer in self._hidden_in_3d:
@@ -214,7 +245,7 @@ class ResultView(QObject):
             self._soon.start()
 
     def _show_wanted_frame(self) -> None:
-        self._assign(frame_mesh(self.heights, self._wanted_frame, MOST_FACES_MOVING), self._wanted_frame)
+        self._assign(frame_mesh(self.heights, self._wanted_frame, MOST_FACES_MOVING), self._wanted_frame, moving=True)
         self._rest.start()
 
     def _refine(self) -> None:
@@ -222,7 +253,7 @@ class ResultView(QObject):
 
         def take(mesh: Mesh) -> None:
             if frame == self._wanted_frame and not self._discarded:
-                self._assign(mesh, frame)
+                self._assign(mesh, frame, moving=False)
                 self.is_at_rest = True
 
         self._refining = Computation(
@@ -232,11 +263,16 @@ class ResultView(QObject):
         )
         self._refining.start()
 
-    def _assign(self, mesh: Mesh, frame: int) -> None:
-        # One redraw for both: colours of another length than the vertices must never be drawn.
-        with self.surface.events.set_data.blocker():
+    def _assign(self, mesh: Mesh, frame: int, *, moving: bool) -> None:
+        self.shown_frame = frame
+        self._mesh = mesh
+        # One redraw for all: colours of another length than the vertices must never be drawn.
+        with self.surface.events.blocker_all():
             self.surface.vertex_colors = None
             self.surface.data = (mesh.vertices, mesh.faces, mesh.heights)
-        self.surface.vertex_colors = self._colors(mesh)
-        self._mesh = mesh
-        self.shown_frame = frame
+            self.surface.vertex_colors = self._colors(mesh)
+        self.surface.events.set_data()
+        if not moving:
+            # New extents make napari go through all layers (30 ms with ten of them): only when the slider rests.
+            self.surface.events.extent()
+            self.surface.events.data(value=self.surface.data)

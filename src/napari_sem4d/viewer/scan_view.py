@@ -46,14 +46,14 @@ class ScanView:
         self._viewer.dims.ndisplay = 2
         self._viewer.dims.set_point(0, float(series.time_s[0]))
         self._viewer.reset_view()
-        self._viewer.scale_bar.visible = True
+        self._viewer.canvas.overlays.scale_bar.visible = True
 
     def adopt(self, layers: Sequence[Image]) -> None:
         """Take image layers that came into the viewer by another way (reader, sample) as those of the open scan."""
         self.clear()
         self.layers = list(layers)
         self._viewer.layers.selection.active = self.layers[0]
-        self._viewer.scale_bar.visible = True
+        self._viewer.canvas.overlays.scale_bar.visible = True
 
     def clear(self) -> None:
         """Take the image layers and the rectangles out of the viewer."""

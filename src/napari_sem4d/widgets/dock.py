@@ -58,6 +58,8 @@ class ReconstructDock(QWidget):
         layout.addWidget(self.pages, 1)
         layout.addLayout(self._footer())
         self.setMinimumWidth(_WIDTH)
+        # napari would push anything but an expanding widget up by a stretch of its own.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         follow(self, self._session.series_changed, self.refresh)
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.run_changed, self._show_run)

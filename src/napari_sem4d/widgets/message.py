@@ -51,6 +51,7 @@ class Messages(QWidget):
         self.texts = tuple(texts)
         while (item := self._grid.takeAt(0)) is not None:
             if (old := item.widget()) is not None:
+                old.hide()  # at once: deletion waits for the event loop
                 old.deleteLater()
         for row, text in enumerate(self.texts):
             sign = QLabel(self._sign)
