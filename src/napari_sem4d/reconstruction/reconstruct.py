@@ -159,6 +159,7 @@ def _build(
 ) -> HeightMap:
     """Integrate slopes and gather everything that a height map carries; the z scale is judged by the caller."""
     slope_x, slope_y = calibrated_slopes(slopes, setup)
+    variance_x, variance_y = _calibrated_variances(slopes, setup)
     poor = slopes.variance_x + slopes.variance_y
     usual = float(np.median(poor))
     trust = np.minimum(_POOR_VARIANCE * usual / poor, 1.0).astype(np.float32)
@@ -174,15 +175,13 @@ def _build(
     predicted += channels.offset.astype(np.float32)[:, None, None]
     tell(0.7)
     model = range_sigma(height, setup, pixel_size_nm)
-    sigma = np.hypot(noise_sigma(slopes.variance_x, slopes.variance_y, pixel_size_nm), model)
+    sigma = np.hypot(noise_sigma(variance_x, variance_y, pixel_size_nm), model)
     _stop(should_stop)
     tell(0.8)
     draws = None
     if samples > 0:
         blur = range_blur_px(setup, pixel_size_nm)
-        draws = draw_samples(
-            height, slopes.variance_x, slopes.variance_y, model, blur, pixel_size_nm, samples, seed, should_stop
-        )
+        draws = draw_samples(height, variance_x, variance_y, model, blur, pixel_size_nm, samples, seed, should_stop)
     flat = table.flat.astype(np.float32)[:, None, None]
     middle = float(np.median(slopes.brightness))
     return HeightMap(
@@ -209,6 +208,13 @@ def calibrated_slopes(slopes: SlopeMap, setup: Setup) -> tuple[NDArray[np.float3
     if setup.slope_calibration is None:
         return slopes.slope_x, slopes.slope_y
     return _turn(slopes.slope_x, slopes.slope_y, np.array(setup.slope_calibration.matrix))
+
+
+def _calibrated_variances(slopes: SlopeMap, setup: Setup) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Variances of the calibrated slopes; the small covariance of the two is left out."""
+    if setup.slope_calibration is None:
+        return slopes.variance_x, slopes.variance_y
+    return _turn(slopes.variance_x, slopes.variance_y, np.array(setup.slope_calibration.matrix) ** 2)
 
 
 def _uncalibrated(
