@@ -237,6 +237,7 @@ def test_the_time_slider_moves_surface_and_map(window: Any, bump: Any, tmp_path:
         window.wait_until(lambda step=step: window.workbench.result.shown_frame == step)
         window.wait_until(lambda: window.workbench.result.is_at_rest)
         spans.append(span())
+        assert window.viewer.canvas.overlays.text.text == f"t = {60 * step} s"
     assert spans[0] < spans[1] < spans[2]
     assert list(surface.contrast_limits) == limits
     heights = window.session.current_run.result.height_nm

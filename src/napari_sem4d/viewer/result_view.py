@@ -113,6 +113,7 @@ class ResultView(QObject):
         viewer.canvas.overlay_tiling.top_right = "vertical"
         viewer.add_layer(self.height)
         self._follow_display()
+        self._follow_time()
         viewer.dims.events.ndisplay.connect(self._follow_display)
         viewer.dims.events.current_step.connect(self._follow_time)
         viewer.layers.events.removed.connect(self._note_removal)
@@ -132,6 +133,8 @@ class ResultView(QObject):
         camera = self._viewer.scene.camera
         camera.set_view_direction(_VIEW_DIRECTION, _UP)
         low, high = np.asarray(self.surface.extent.world)
+        if not np.isfinite([low, high]).all():  # no pixel has a height
+            return
         camera.center = tuple((low + high) / 2)
         height, width = self._viewer.canvas.size
         wide, tall = projected_size(low, high, _VIEW_DIRECTION, _UP)
@@ -164,6 +167,8 @@ class ResultView(QObject):
         self._viewer.dims.events.current_step.disconnect(self._follow_time)
         self._viewer.layers.events.removed.disconnect(self._note_removal)
         self._show_images_again()
+        if len(self.heights) > 1:
+            self._show_time(False)
         for layer in (self.height, self.surface):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -234,15 +239,23 @@ class ResultView(QObject):
     # Time ----------------------------------------------------------------------------------------------------
 
     def _follow_time(self, event: object = None) -> None:
-        if len(self.heights) == 1 or self._discarded or self._viewer.dims.ndisplay == 2:
+        if len(self.heights) == 1 or self._discarded:
             return
         point = np.asarray(self._viewer.dims.point)[-self.height.ndim :]
         frame = round(float(self.height.world_to_data(point)[0]))
         self._wanted_frame = min(max(frame, 0), len(self.heights) - 1)
+        self._show_time(True)
         # The play button drops frames to hold its rate: only the last wanted frame is drawn.
-        if self._wanted_frame != self.shown_frame:
+        if self.is_3d and self._wanted_frame != self.shown_frame:
             self.is_at_rest = False
             self._soon.start()
+
+    def _show_time(self, visible: bool) -> None:
+        # The slider counts frames at equal distances; this is the time at which the scan was made.
+        overlay = self._viewer.canvas.overlays.text
+        overlay.position = "top_left"
+        overlay.text = f"t = {self.heights.time_s[self._wanted_frame]:g} s"
+        overlay.visible = visible
 
     def _show_wanted_frame(self) -> None:
         self._assign(frame_mesh(self.heights, self._wanted_frame, MOST_FACES_MOVING), self._wanted_frame, moving=True)

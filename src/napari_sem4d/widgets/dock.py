@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -160,10 +161,24 @@ class _VerticalScroll(QScrollArea):
         content.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: QEvent | None) -> bool:
-        """Grow when the content needs more width."""
+        """Follow the content when it needs more room."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.setMinimumWidth(watched.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+            self._fit()
         return False
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Wrapped text needs another height at another width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # Qt asks for the height at the wrong width while the page is hidden, and then cuts the last lines.
+        content = self.widget()
+        layout = content.layout() if content is not None else None
+        if content is None or layout is None:
+            return
+        self.setMinimumWidth(content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        content.setMinimumHeight(layout.totalHeightForWidth(self.viewport().width()))
 
 
 def _run_words(run: Run | None) -> str:
