@@ -121,6 +121,11 @@ def smallest_distance_mm(setup: Setup) -> float:
     return min(heights)
 
 
+def beam_pivot_mm(setup: Setup) -> float:
+    """Height above the specimen from which the scanned beam fans out, mm."""
+    return setup.working_distance_mm or smallest_distance_mm(setup)
+
+
 def _legendre(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return np.asarray(nodes, np.float64), np.asarray(weights, np.float64)

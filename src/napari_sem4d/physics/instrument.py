@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,10 +12,14 @@ from scipy import ndimage
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.model.specimen import Specimen
+from napari_sem4d.physics.detectors import beam_pivot_mm, diode_terms
 from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV
+from napari_sem4d.physics.montecarlo.run import run_montecarlo
+from napari_sem4d.physics.montecarlo.tallies import DetectorTally
 from napari_sem4d.physics.reflectance import Reflectance, reflectance
 
-Engine = Literal["analytic"]
+Engine = Literal["analytic", "montecarlo"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 
 
@@ -25,21 +30,28 @@ def simulate(
     engine: Engine = "analytic",
     electrons_per_pixel: float | None = None,
     seed: int = 0,
+    *,
+    progress: Callable[[float], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
     """Images of a surface through every detector of a setup.
 
     Parameters
     ----------
     height_nm : (y, x) array
-        Height in nm, up positive, rows run down.
+        Height in nm, up positive, rows run down; beyond its edge the surface goes on with the edge values.
     setup : Setup
         An open gain counts as 1, an open offset as 0.
     pixel_size_nm : float
-    engine : "analytic"
-        Emission law of the local slope, with parallax and the blur of the beam; no cast shadows, no electron range.
+    engine : "analytic" or "montecarlo"
+        ``analytic``: emission law of the local slope, with parallax and the blur of the beam; no cast shadows, no
+        electron range. ``montecarlo``: electron trajectories on the surface itself, re-entry included.
     electrons_per_pixel : float, optional
-        Dose; adds the counting noise of that many beam electrons. None gives the noiseless expectation.
+        Dose. ``montecarlo`` follows that many electrons (a whole number is needed); ``analytic`` adds their counting
+        noise, or gives the noiseless expectation with None.
     seed : int
+    progress, should_stop : callable, optional
+        Called with the finished share; asked often, ``Cancelled`` is raised when it returns True.
 
     Returns
     -------
@@ -60,16 +72,48 @@ def simulate(
     specimen = Specimen(np.asarray(height_nm), pixel_size_nm, setup.material)
     field = Field.of((specimen.height_nm.shape[0], specimen.height_nm.shape[1]), pixel_size_nm)
     table = reflectance(setup, round(field.half_width_mm, 6))
-    slope_x, slope_y = height_slopes(specimen.height_nm, pixel_size_nm)
-    signals = table.signals(slope_x, slope_y, field.x_mm, field.y_mm)
-    if setup.beam_fwhm_nm is not None:
-        sigma = setup.beam_fwhm_nm / 2.3548 / pixel_size_nm
-        signals = ndimage.gaussian_filter(signals, (0.0, sigma, sigma), mode="nearest")
-    if electrons_per_pixel is not None:
-        signals = _with_counting_noise(signals, setup, table, electrons_per_pixel, seed)
+    if engine == "montecarlo":
+        signals = _montecarlo_signals(specimen, setup, field, electrons_per_pixel, seed, progress, should_stop)
+    else:
+        signals = _analytic_signals(specimen, setup, table, field)
+        if electrons_per_pixel is not None:
+            signals = _with_counting_noise(signals, setup, table, electrons_per_pixel, seed)
     gain = np.array([1.0 if d.gain is None else d.gain for d in setup.detectors], np.float32)
     offset = np.array([0.0 if d.offset is None else d.offset for d in setup.detectors], np.float32)
     return np.asarray(gain[:, None, None] * signals + offset[:, None, None], np.float32)
+
+
+def _analytic_signals(specimen: Specimen, setup: Setup, table: Reflectance, field: Field) -> NDArray[np.float32]:
+    slope_x, slope_y = height_slopes(specimen.height_nm, specimen.pixel_size_nm)
+    signals = table.signals(slope_x, slope_y, field.x_mm, field.y_mm)
+    if setup.beam_fwhm_nm is None:
+        return signals
+    sigma = setup.beam_fwhm_nm / 2.3548 / specimen.pixel_size_nm
+    return np.asarray(ndimage.gaussian_filter(signals, (0.0, sigma, sigma), mode="nearest"), np.float32)
+
+
+def _montecarlo_signals(
+    specimen: Specimen,
+    setup: Setup,
+    field: Field,
+    electrons: float | None,
+    seed: int,
+    progress: Callable[[float], object] | None,
+    should_stop: Callable[[], bool] | None,
+) -> NDArray[np.float32]:
+    if electrons is None or electrons != int(electrons):
+        raise InputError(
+            f"the Monte Carlo follows a whole number of electrons_per_pixel, got {electrons}: 500 is usual"
+        )
+    energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
+    threshold = min(d.energy_threshold_kev for detector in setup.detectors for _, d in diode_terms(detector))
+    pivot_mm = beam_pivot_mm(setup)
+    tally = DetectorTally(setup, field, energy)
+    run_montecarlo(
+        specimen, energy, threshold, setup.beam_fwhm_nm, int(electrons), [tally],
+        beam_tilt=(field.x_mm / pivot_mm, field.y_mm / pivot_mm), seed=seed, progress=progress, should_stop=should_stop,
+    )  # fmt: skip
+    return (tally.signal / electrons).astype(np.float32)
 
 
 def height_slopes(

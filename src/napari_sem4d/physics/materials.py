@@ -22,16 +22,27 @@ class Material:
     atomic_numbers : tuple of int
     atomic_fractions : tuple of float
         Sum to 1.
-    atomic_mass : float
-        Mean mass of an atom, g/mol.
+    atomic_masses : tuple of float
+        g/mol.
     density_g_cm3 : float
     """
 
     formula: str
     atomic_numbers: tuple[int, ...]
     atomic_fractions: tuple[float, ...]
-    atomic_mass: float
+    atomic_masses: tuple[float, ...]
     density_g_cm3: float
+
+    @property
+    def mean_atomic_mass(self) -> float:
+        """Mean mass of an atom, g/mol."""
+        return sum(a * m for a, m in zip(self.atomic_fractions, self.atomic_masses, strict=True))
+
+    @property
+    def mass_fractions(self) -> tuple[float, ...]:
+        """Share of each element in the mass."""
+        mean = self.mean_atomic_mass
+        return tuple(a * m / mean for a, m in zip(self.atomic_fractions, self.atomic_masses, strict=True))
 
     @property
     def mean_atomic_number(self) -> float:
@@ -57,7 +68,7 @@ class Material:
     def range_nm(self, energy_kev: float) -> float:
         """Kanaya-Okayama range. Source: Kanaya and Okayama 1972 (physics.md 5.5)."""
         z = sum(a * n for a, n in zip(self.atomic_fractions, self.atomic_numbers, strict=True))
-        return float(27.6 * self.atomic_mass * energy_kev**1.67 / (z**0.89 * self.density_g_cm3))
+        return float(27.6 * self.mean_atomic_mass * energy_kev**1.67 / (z**0.89 * self.density_g_cm3))
 
     def exit_radius_nm(self, energy_kev: float) -> float:
         """Radius r90 around the beam within which nine tenths of the backscattered electrons leave.
@@ -71,7 +82,7 @@ class Material:
 
 # Stands for "material unknown": copper is in the middle of what labs look at, and the slope constant changes by
 # less than 10 % between carbon and gold.
-NOMINAL = Material("nominal", (29,), (1.0,), 63.546, 8.96)
+NOMINAL = Material("nominal", (29,), (1.0,), (63.546,), 8.96)
 NOMINAL_ENERGY_KEV = 10.0
 
 
@@ -101,7 +112,7 @@ def find_material(name: str | None) -> Material:
         name,
         tuple(counts),
         tuple(c / total for c in counts.values()),
-        sum(masses[z] * c for z, c in counts.items()) / total,
+        tuple(masses[z] for z in counts),
         _density(name, counts, masses),
     )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.physics.detectors import Diode, diode_terms, smallest_distance_mm, solid_angle_elements
+from napari_sem4d.physics.detectors import Diode, beam_pivot_mm, diode_terms, smallest_distance_mm, solid_angle_elements
 from napari_sem4d.physics.emission import LOBE_SHARPNESS, EmissionLaw
 from napari_sem4d.physics.threads import for_each_batch
 
@@ -113,7 +113,7 @@ def reflectance(setup: Setup, half_field_mm: float) -> Reflectance:
         If a channel sees nothing: no solid angle above the surface, or a threshold above the electrons' energy.
     """
     law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
-    pivot_mm = setup.working_distance_mm or smallest_distance_mm(setup)
+    pivot_mm = beam_pivot_mm(setup)
     parallax = half_field_mm / smallest_distance_mm(setup) > _NEGLIGIBLE_ANGLE
     anchors = (-1.0, 0.0, 1.0) if parallax else (0.0,)
     places = [(x, y) for y in anchors for x in anchors]

@@ -16,7 +16,10 @@ ROWS_PER_BATCH = 64  # some milliseconds of work, so that a cancel is obeyed at 
 
 
 def for_each_batch(
-    rows: int, work: Callable[[int, int], object], should_stop: Callable[[], bool] | None = None
+    rows: int,
+    work: Callable[[int, int], object],
+    should_stop: Callable[[], bool] | None = None,
+    rows_per_batch: int = ROWS_PER_BATCH,
 ) -> None:
     """Call ``work(first, last)`` for batches that cover ``rows`` rows.
 
@@ -29,8 +32,8 @@ def for_each_batch(
     def guarded(first: int) -> None:
         if should_stop is not None and should_stop():
             raise Cancelled("cancelled")
-        work(first, min(first + ROWS_PER_BATCH, rows))
+        work(first, min(first + rows_per_batch, rows))
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for _ in pool.map(guarded, range(0, rows, ROWS_PER_BATCH)):
+        for _ in pool.map(guarded, range(0, rows, rows_per_batch)):
             pass

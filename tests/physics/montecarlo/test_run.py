@@ -1,0 +1,213 @@
+"""The Monte Carlo against published figures and against what must hold for any surface."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sem4d import AnnularSegment, InputError, Setup, Specimen, physics, simulate
+from napari_sem4d.model import Cancelled
+from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.montecarlo.run import run_montecarlo
+from napari_sem4d.physics.montecarlo.tallies import MOMENT_POWERS, DetectorTally, MomentTally, YieldTally
+
+SCENES = Path(__file__).parents[3].parent / "shared" / "scenes"
+
+# medians of the measured backscatter coefficients at 5, 10, 20, 30 keV (physics reference, 5.2)
+MEASURED = {
+    "C": (0.082, 0.0705, 0.0605, 0.052),
+    "Si": (0.197, 0.1845, 0.1665, 0.159),
+    "Cu": (0.324, 0.317, 0.310, 0.3085),
+    "Au": (0.459, 0.477, 0.485, 0.501),
+}
+
+
+@pytest.mark.parametrize("element", list(MEASURED))
+@pytest.mark.parametrize("energy_kev", [5.0, 10.0, 20.0, 30.0])
+def test_backscatter_coefficient(element: str, energy_kev: float) -> None:
+    expected = MEASURED[element][(5.0, 10.0, 20.0, 30.0).index(energy_kev)]
+    tolerance = {"C": 0.15 if energy_kev == 5.0 else 0.12}.get(element, 0.06)  # the spread of the measurements
+    assert physics.backscatter_coefficient(element, energy_kev) == pytest.approx(expected, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("element", "energy_kev", "expected"),
+    [
+        ("C", 20.0, [0.0689, 0.1129, 0.1590]),
+        ("Si", 20.0, [0.1888, 0.2498, 0.3056]),
+        ("Cu", 10.0, [0.3425, 0.4037, 0.4474]),
+        ("Au", 20.0, [0.5080, 0.5575, 0.5897]),
+    ],
+)
+def test_yield_against_tilt(element: str, energy_kev: float, expected: list[float]) -> None:
+    found = [physics.backscatter_coefficient(element, energy_kev, tilt, seed=5) for tilt in (20.0, 40.0, 50.0)]
+    # 4 % as required, plus two standard errors of 40,000 electrons (2.2 % for carbon)
+    np.testing.assert_allclose(found, expected, rtol=0.04 + (0.02 if element == "C" else 0.0))
+
+
+def quadrants(energy_kev: float, material: str) -> Setup:
+    """Annulus of 14 to 45 degrees in four quadrants on the axes, as in the quadrant table of the reference."""
+    return Setup(
+        beam_energy_kev=energy_kev,
+        material=material,
+        detectors=[
+            AnnularSegment(
+                name=n, inner_radius_mm=2.0, outer_radius_mm=8.0, distance_mm=8.0, azimuth_deg=a, span_deg=90.0
+            )
+            for n, a in zip("ABCD", (0.0, 90.0, 180.0, 270.0), strict=True)
+        ],
+    )
+
+
+class QuadrantTally:
+    """Signals (E - 1 keV) / E0 of four quadrants, 14 to 45 degrees, above a facet that leans to the right.
+
+    The facet is horizontal in the run and the beam tilted; here everything is turned back.
+    """
+
+    def __init__(self, tilt_deg: float, energy_kev: float) -> None:
+        self._tilt, self._energy = np.radians(tilt_deg), energy_kev
+        self.signals = np.zeros(4)
+        self.hits = 0
+
+    def add(self, pixel: np.ndarray, state: np.ndarray) -> None:
+        cos, sin = np.cos(self._tilt), np.sin(self._tilt)
+        x, y = cos * state[:, 0] + sin * state[:, 2], state[:, 1]
+        z = cos * state[:, 2] - sin * state[:, 0]
+        polar = np.degrees(np.arctan2(np.hypot(x, y), z))
+        seen = (polar > 14.036) & (polar < 45.0) & (state[:, 3] > 1.0)
+        quadrant = np.round(np.degrees(np.arctan2(y, x))[seen] / 90.0).astype(int) % 4
+        weight = (state[seen, 3] - 1.0) / self._energy
+        np.add.at(self.signals, quadrant, weight)
+        self.hits += int(seen.sum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("element", "energy_kev", "expected", "sigma"), [("Cu", 10.0, 0.585, 0.010), ("Si", 10.0, 0.615, 0.014)]
+)
+def test_asymmetry_of_a_tilted_facet(element: str, energy_kev: float, expected: float, sigma: float) -> None:
+    """k of ``(A - C) / (A + C) = k tan(tilt)`` over 20 to 40 degrees, within two standard errors (table and own)."""
+    product = square = hits = 0.0
+    for tilt_deg in (20.0, 30.0, 40.0):
+        tally, slope = QuadrantTally(tilt_deg, energy_kev), np.tan(np.radians(tilt_deg))
+        tilt = (np.full(32, slope), np.zeros(32))
+        run_montecarlo(
+            Specimen(np.zeros((32, 32)), 1000.0, element), energy_kev, 1.0, None, 1500, [tally], beam_tilt=tilt, seed=7
+        )
+        a, _, c, _ = tally.signals
+        product += (a - c) / (a + c) * slope
+        square += slope**2
+        hits += tally.hits / 3
+    # 150,000 different paths in each run are fewer than the electrons sent: they set the error
+    own = 1.0 / np.sqrt(hits / 2 * 150_000 / (1500 * 1024)) / np.sqrt(square)
+    assert product / square == pytest.approx(expected, abs=2 * np.hypot(sigma, own))
+
+
+def test_flat_gives_equal_segments_and_the_tallied_yield() -> None:
+    setup = quadrants(10.0, "Cu")
+    images = simulate(np.zeros((24, 24)), setup, 20.0, "montecarlo", electrons_per_pixel=400)
+    means = images.mean(axis=(1, 2))
+    np.testing.assert_allclose(means, means.mean(), rtol=0.01)
+
+
+def test_same_seed_same_electrons_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = quadrants(5.0, "Cu")
+    height = 60.0 * np.exp(-np.hypot(*(np.mgrid[:20, :24] - 10)) / 4)
+    first = simulate(height, setup, 20.0, "montecarlo", electrons_per_pixel=40, seed=3)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    np.testing.assert_array_equal(simulate(height, setup, 20.0, "montecarlo", electrons_per_pixel=40, seed=3), first)
+    assert (simulate(height, setup, 20.0, "montecarlo", electrons_per_pixel=40, seed=4) != first).any()
+
+
+def test_noise_of_neighbours_is_uncorrelated() -> None:
+    tally = YieldTally((96, 96), 5.0)
+    run_montecarlo(Specimen(np.zeros((96, 96)), 20.0, "Cu"), 5.0, 1.0, None, 100, [tally])
+    noise = tally.count - tally.count.mean()
+    variance = (noise**2).mean()
+    for shift in ((0, 1), (1, 0), (1, 1), (0, 7)):
+        pairs = noise[: 96 - shift[0], : 96 - shift[1]] * noise[shift[0] :, shift[1] :]
+        # the bound of the requirement plus three standard errors of the estimate itself
+        assert abs(pairs.mean() / variance) < 0.02 + 3 / np.sqrt(pairs.size)
+
+
+def test_moments_agree_with_the_diodes_they_stand_for() -> None:
+    """The zeroth moment is the yield; first moments point to the side that a facet faces."""
+    height = -np.arange(40, dtype=np.float32)[None, :] * np.ones((12, 1)) * 2000.0
+    moments, tally = MomentTally((12, 40), 10.0), YieldTally((12, 40), 10.0)
+    run_montecarlo(Specimen(height, 4000.0, "Cu"), 10.0, 0.2, None, 100, [moments, tally])
+    np.testing.assert_allclose(moments.number[:, :, 0], tally.count)
+    np.testing.assert_allclose(moments.energy[:, :, 0], tally.energy, rtol=1e-6)
+    assert moments.number[:, 10:30, MOMENT_POWERS.index((1, 0))].sum() > 0.1 * tally.count[:, 10:30].sum()
+
+
+def test_a_wall_shadows_the_detector_behind_it() -> None:
+    """Beside a high wall on the right, the right segment sees less and the left one does not lose."""
+    height = np.zeros((16, 48), np.float32)
+    height[:, 30:] = 4000.0
+    images = simulate(height, quadrants(10.0, "Cu"), 100.0, "montecarlo", electrons_per_pixel=300)
+    foot, far = images[:, :, 26:29].mean(axis=(1, 2)), images[:, :, 2:8].mean(axis=(1, 2))
+    assert foot[0] < 0.5 * far[0]
+    assert foot[2] > 0.8 * far[2]
+
+
+def test_cancel_and_progress() -> None:
+    shares: list[float] = []
+    specimen = Specimen(np.zeros((64, 64)), 20.0, "Cu")
+    with pytest.raises(Cancelled):
+        run_montecarlo(specimen, 10.0, 1.0, None, 200, [], progress=shares.append, should_stop=lambda: len(shares) > 3)
+    assert 0 < shares[-1] < 0.9
+    shares.clear()
+    run_montecarlo(specimen, 10.0, 1.0, None, 5, [], progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown material"):
+        physics.backscatter_coefficient("Xx", 10.0)
+    with pytest.raises(InputError, match="energy_kev"):
+        physics.backscatter_coefficient("Cu", 500.0)
+    with pytest.raises(InputError, match="whole number"):
+        simulate(np.zeros((8, 8)), quadrants(10.0, "Cu"), 20.0, "montecarlo")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vickers_Cu7", "islands_Cu5", "rough_Au10", "bumps_Si5"])
+def test_independent_scenes(name: str) -> None:
+    """Another simulator's images: mean within 3 %, regression slope within 3 % of 1, no pattern left over."""
+    if not (SCENES / f"{name}.npz").exists():
+        pytest.skip("the independent scenes are not here")
+    scene = np.load(SCENES / f"{name}.npz", allow_pickle=False)
+    setup = Setup.model_validate(json.loads((SCENES / f"{name}.json").read_text()))
+    given, pixel = scene["images"].astype(np.float64), float(scene["pixel_size_nm"])
+    energy = setup.beam_energy_kev or 0.0
+    # two independent runs: the slope on one noisy run would be diluted, their product is not
+    runs = []
+    for seed in (1, 2):
+        tally = DetectorTally(setup, Field.of((128, 128), 1e-3), energy)
+        run_montecarlo(
+            Specimen(scene["height_nm"], pixel, setup.material),
+            energy,
+            1.0,
+            setup.beam_fwhm_nm,
+            100,
+            [tally],
+            seed=seed,
+        )
+        runs.append(tally.signal / 100)
+    first, second = (r - r.mean(axis=(1, 2), keepdims=True) for r in runs)
+    centred = given - given.mean(axis=(1, 2), keepdims=True)
+    ours = (runs[0] + runs[1]) / 2
+    np.testing.assert_allclose(given.mean(axis=(1, 2)) / ours.mean(axis=(1, 2)), 1.0, atol=0.03)
+    slope = (centred * (first + second) / 2).sum() / (first * second).sum()
+    noise = np.sqrt((first * second).var() * given.size) / (first * second).sum()
+    assert slope == pytest.approx(1.0, abs=0.03 + 2 * noise)
+    # block means of the difference are as quiet as noise is
+    difference = (given - ours) / given.mean(axis=(1, 2), keepdims=True)
+    blocks = difference.reshape(len(given), 16, 8, 16, 8).mean(axis=(2, 4))
+    blocks -= blocks.mean(axis=(1, 2), keepdims=True)
+    assert blocks.std() < 1.15 * difference.std() / 8
