@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +14,11 @@ from napari_sem4d.model.errors import Cancelled
 
 _FINE_SIGMA, _COARSE_SIGMA = 1.5, 6.0  # pixels: structures between are what segments have in common
 _LARGEST_SHIFT = 40.0  # pixels; a larger one is a mistake of the correlation, not a drift
-_CLOSURE = 1.0  # pixels by which the shifts around the ring may fail to add up
+_CLOSURE = 0.5  # pixels by which the shifts around the ring may fail to add up
+# Correlation that every pair must reach. Edges, dust and scratches give 0.6 and more; the magnitudes of two slopes of a
+# smooth random surface have nothing to do with each other (0.15 to 0.3) but correlate best some pixels aside, by the
+# same shift for both of two opposite segments, which closure cannot see.
+_LIKENESS = 0.5
 _NEGLIGIBLE = 0.1
 _UPSAMPLING = 20
 
@@ -24,7 +29,8 @@ def align_segments(
     """Shift segments onto the first one where their shifts can be trusted.
 
     Opposite segments have inverted contrast, so the magnitude of the band-passed images is correlated, which is blind
-    to the sign. The shifts are checked by closure: around the ring of segments they must add up to zero.
+    to the sign. The shifts are checked by closure: around the ring of segments they must add up to zero. Smooth rough
+    surfaces without edges have no magnitude in common and are left as recorded.
 
     Parameters
     ----------
@@ -37,8 +43,13 @@ def align_segments(
     remark : str
         What was done, for the user.
     """
-    shifts, closure = estimate_shifts(images, should_stop=should_stop)
+    shifts, closure, likeness = estimate_shifts(images, should_stop=should_stop)
     listed = ", ".join(f"{n} ({x:.1f}, {y:.1f})" for n, (y, x) in zip(names[1:], shifts[1:], strict=True))
+    if likeness < _LIKENESS:
+        return images, (
+            "segments may have drifted against each other, but their structures are too unlike to tell "
+            f"(correlation {likeness:.2f}): left as recorded"
+        )
     if closure > _CLOSURE or np.abs(shifts).max() > _LARGEST_SHIFT:
         return images, (
             "segments may have drifted against each other, but their shifts do not agree "
@@ -52,7 +63,7 @@ def align_segments(
 
 def estimate_shifts(
     images: NDArray[np.float32], *, should_stop: Callable[[], bool] | None = None
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[NDArray[np.float64], float, float]:
     """Shift of each segment against the first, and how well the shifts around the ring add up.
 
     Returns
@@ -61,26 +72,29 @@ def estimate_shifts(
         (rows, columns) to add to the places of an image's structures to bring them onto the first image.
     closure : float
         Root mean square misfit of the pairwise shifts, pixels.
+    likeness : float
+        Correlation of the structures of the least alike pair when shifted, 0 to 1.
     """
     count = len(images)
     spectra = [fft.fft2(_structure(image), workers=-1) for image in images]
-    design, measured = [], []
+    design, measured, likeness = [], [], 1.0
     for i in range(count):
         for j in range(i + 1, count):
             if should_stop is not None and should_stop():
                 raise Cancelled("cancelled")
-            shift, _, _ = phase_cross_correlation(
+            shift, error, _ = phase_cross_correlation(
                 spectra[i], spectra[j], space="fourier", upsample_factor=_UPSAMPLING, normalization=None
             )
             row = np.zeros(count)
             row[j], row[i] = 1.0, -1.0
             design.append(row)
             measured.append(shift)
+            likeness = min(likeness, math.sqrt(max(1.0 - float(error) ** 2, 0.0)))
     # every pair measures a difference of two shifts; the first segment stays where it is
     matrix, values = np.array(design)[:, 1:], np.array(measured, dtype=np.float64)
     solution = np.linalg.lstsq(matrix, values, rcond=None)[0]
     misfit = values - matrix @ solution
-    return np.vstack([np.zeros(2), solution]), float(np.sqrt((misfit**2).sum(axis=1).mean()))
+    return np.vstack([np.zeros(2), solution]), float(np.sqrt((misfit**2).sum(axis=1).mean())), likeness
 
 
 def shift_image(image: NDArray[np.float32], shift: NDArray[np.float64]) -> NDArray[np.float32]:
