@@ -18,7 +18,6 @@ from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.field import Field
-from napari_sem4d.physics.instrument import height_slopes
 from napari_sem4d.physics.reflectance import GRID, Reflectance, reflectance
 from napari_sem4d.reconstruction.gains import Channels, solve_channels
 from napari_sem4d.reconstruction.integration import integrate
@@ -169,7 +168,7 @@ def _build(
     signals = table.signals(slopes.slope_x, slopes.slope_y, field.x_mm, field.y_mm, should_stop=should_stop)
     # A result explains the images by the surface it claims, so the predicted images come from the height, not from
     # the slopes that were fitted to each pixel.
-    own_x, own_y = _uncalibrated(*height_slopes(height, pixel_size_nm), setup)
+    own_x, own_y = _uncalibrated(*_slopes_of(height, pixel_size_nm), setup)
     predicted = table.signals(own_x, own_y, field.x_mm, field.y_mm, should_stop=should_stop) * slopes.brightness
     predicted *= channels.gain.astype(np.float32)[:, None, None]
     predicted += channels.offset.astype(np.float32)[:, None, None]
@@ -208,6 +207,12 @@ def calibrated_slopes(slopes: SlopeMap, setup: Setup) -> tuple[NDArray[np.float3
     if setup.slope_calibration is None:
         return slopes.slope_x, slopes.slope_y
     return _turn(slopes.slope_x, slopes.slope_y, np.array(setup.slope_calibration.matrix))
+
+
+def _slopes_of(height_nm: NDArray[np.float32], pixel_size_nm: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Slopes (right, up) of the map; one-sided at its edge, where the surface goes on unseen as it was."""
+    d_row, d_column = np.gradient(height_nm, np.float32(pixel_size_nm))
+    return np.asarray(d_column, np.float32), np.asarray(-d_row, np.float32)
 
 
 def _calibrated_variances(slopes: SlopeMap, setup: Setup) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
