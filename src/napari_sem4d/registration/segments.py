@@ -19,7 +19,7 @@ _CLOSURE = 0.5  # pixels by which the shifts around the ring may fail to add up
 # smooth random surface have nothing to do with each other (0.15 to 0.3) but correlate best some pixels aside, by the
 # same shift for both of two opposite segments, which closure cannot see.
 _LIKENESS = 0.5
-_NEGLIGIBLE = 0.1
+_NEGLIGIBLE = 0.3  # pixels that are found also where nothing has moved
 _UPSAMPLING = 20
 
 
