@@ -116,7 +116,7 @@ def photograph(theme: str) -> None:
     dock.workbench.result.show_map()
     camera.take("map")
     dock.workbench.draw("region")
-    layer = dock.workbench.scan.rectangles["region"].layer
+    layer = dock.workbench.scan.areas["region"].layer
     layer.add_rectangles(np.array([[80.0, 40.0], [80.0, 230.0], [260.0, 230.0], [260.0, 40.0]]))
     camera.take("rectangle")
     camera.reconstruct()

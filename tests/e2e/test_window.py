@@ -139,7 +139,7 @@ def test_only_a_rectangle_drawn_on_the_image(window: Any, bump: Any, tmp_path: P
     window.dock.show_step(2)
     panel = window.dock.reconstruct_panel
     window.click(panel.rectangle_button)
-    layer = window.workbench.scan.rectangles["region"].layer
+    layer = window.workbench.scan.areas["region"].layer
     assert layer.mode == "add_rectangle"
     assert window.viewer.layers.selection.active == layer
     layer.add_rectangles(np.array([[9.7, 19.6], [9.7, 59.5], [51.5, 59.5], [51.5, 19.6]]))
@@ -160,7 +160,7 @@ def test_the_level_area_reaches_the_reconstruction(window: Any, bump: Any, tmp_p
     window.drop(bump.write(tmp_path))
     window.dock.show_step(2)
     window.click(window.dock.reconstruct_panel.level_button)
-    layer = window.workbench.scan.rectangles["level"].layer
+    layer = window.workbench.scan.areas["level"].layer
     layer.add_rectangles(np.array([[50.0, 70.0], [50.0, 90.0], [68.0, 90.0], [68.0, 70.0]]))
     result = window.reconstruct()
     assert window.session.current_run.level_region == Region(50, 69, 70, 91)

@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_sem4d.model import Region, SemSeries
+from napari_sem4d.viewer.drawn_areas import area_of
 from napari_sem4d.viewer.layers import Heights, height_layer, robust_limits, scan_layers, scan_limits, surface_layer
 from napari_sem4d.viewer.mesh import height_mesh
-from napari_sem4d.viewer.rectangles import region_of
 
 
 def heights(frames: int = 3, unit: str = "nm") -> Heights:
@@ -115,12 +115,22 @@ def test_limits_of_a_constant_map_are_usable() -> None:
 def test_a_drawn_rectangle_becomes_pixels_whatever_the_scales(scale: float) -> None:
     image = Image(np.zeros((2, 1, 100, 200)), scale=(60, scale, scale, scale))
     shapes = Shapes([np.array([[10.2, 19.6], [10.2, 80.0], [50.0, 80.0], [50.0, 19.6]])], scale=(scale, scale))
-    assert region_of(shapes, image) == Region(11, 51, 20, 81)
+    area = area_of(shapes, image)
+    assert area is not None
+    assert area.region == Region(11, 51, 20, 81)
+    assert not area.is_round
 
 
-def test_a_rectangle_is_clipped_and_one_beside_the_image_is_none() -> None:
+def test_an_ellipse_is_known_as_one() -> None:
+    shapes = Shapes([np.array([[10.0, 20.0], [10.0, 80.0], [50.0, 80.0], [50.0, 20.0]])], shape_type="ellipse")
+    area = area_of(shapes, Image(np.zeros((1, 1, 100, 200))))
+    assert area is not None
+    assert area.is_round
+
+
+def test_an_area_beside_the_image_is_none() -> None:
     image = Image(np.zeros((1, 1, 100, 200)))
     over_the_edge = Shapes([np.array([[-20.0, 150.0], [-20.0, 300.0], [40.0, 300.0], [40.0, 150.0]])])
-    assert region_of(over_the_edge, image) == Region(0, 41, 150, 200)
+    assert area_of(over_the_edge, image) is not None
     beside = Shapes([np.array([[200.0, 10.0], [200.0, 50.0], [240.0, 50.0], [240.0, 10.0]])])
-    assert region_of(beside, image) is None
+    assert area_of(beside, image) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -12,6 +12,8 @@ from psygnal import Signal
 
 from napari_sem4d.io.names import common_start
 from napari_sem4d.model import InputError, Region, SemSeries, Setup
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.calibration import Found, Place, Reference, same_hardware
 from napari_sem4d.session.run import Result, Run
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Session:
     series_changed: ClassVar[Signal] = Signal(description="Another scan, crop or pixel size")
     setup_changed: ClassVar[Signal] = Signal(description="Another detector setup")
     region_changed: ClassVar[Signal] = Signal(description="Another region of interest or level area")
+    calibration_changed: ClassVar[Signal] = Signal(description="Another reference object, mark or measured calibration")
     run_changed: ClassVar[Signal] = Signal(Run, description="A run was started, went on or ended")
 
     def __init__(self) -> None:
@@ -43,6 +46,9 @@ class Session:
         self.level_region: Region | None = None
         self.method: Method = "photometric"
         self.seed = 0
+        self.reference = Reference.usual("pyramid")
+        self.marks: Mapping[Place, Area] = {}
+        self.found: Found | None = None
         self._runs: dict[int, Run] = {}
         self._current_id = 0
 
@@ -63,8 +69,7 @@ class Session:
         self.series = series
         self.grouping = grouping
         self.grouping_problem = ""
-        self.region = None
-        self.level_region = None
+        self._forget_places()
         keep = (
             self.setup is not None
             and not self.setup_is_proposed
@@ -74,6 +79,7 @@ class Session:
             self.setup, self.setup_is_proposed = Setup.from_series(series), True
         self.series_changed.emit()
         self.region_changed.emit()
+        self.calibration_changed.emit()
         self.setup_changed.emit()
 
     def set_grouping(self, grouping: Grouping, problem: str) -> None:
@@ -110,10 +116,10 @@ class Session:
             cropped = series.with_region(crop)
             self._supersede()
             self.series = cropped
-            self.region = None
-            self.level_region = None
+            self._forget_places()
             self.series_changed.emit()
             self.region_changed.emit()
+            self.calibration_changed.emit()
 
     # What to reconstruct, and with which hardware ------------------------------------------------------------
 
@@ -126,6 +132,19 @@ class Session:
         self.setup = setup
         self.setup_is_proposed = proposed
         self.setup_changed.emit()
+
+    def edit_setup(self, setup: Setup) -> bool:
+        """Use the setup after an edit by hand; a slope calibration goes when the edit makes it wrong.
+
+        Returns
+        -------
+        bool
+            False when the calibration was taken out: it belongs to the emission law and the hardware before.
+        """
+        calibrated = self.setup is not None and setup.slope_calibration is not None
+        keep = not calibrated or same_hardware(setup, self.setup)  # type: ignore[arg-type]  # calibrated: not None
+        self.set_setup(setup if keep else setup.model_copy(update={"slope_calibration": None}))
+        return keep
 
     def set_region(self, region: Region | None) -> None:
         """Reconstruct only a rectangle, or everything with None."""
@@ -142,6 +161,60 @@ class Session:
         if region != self.level_region:
             self.level_region = region
             self.region_changed.emit()
+
+    # Calibration -------------------------------------------------------------------------------------------
+
+    def set_reference(self, reference: Reference) -> None:
+        """Say which object of known slope or height is on the scan."""
+        self.reference = reference
+        self._drop_found()
+
+    def mark(self, place: Place, area: Area | None) -> None:
+        """Say where on the image that object, or a side of it, is; None takes the mark back."""
+        kept = {other: at for other, at in self.marks.items() if other != place}
+        self.marks = kept if area is None else {**kept, place: area}
+        self._drop_found()
+
+    def set_found(self, found: Found | None) -> None:
+        """Keep a measured calibration until the user uses it."""
+        self.found = found
+        self.calibration_changed.emit()
+
+    def use_found(self) -> None:
+        """Put the measured calibration into the setup; it is saved with it and serves other scans.
+
+        Raises
+        ------
+        InputError
+            If nothing was measured, or the setup was changed since.
+        """
+        if self.found is None or self.setup is None:
+            raise InputError("No calibration was measured yet: mark the object and press Measure.")
+        if not same_hardware(self.found.setup, self.setup):
+            raise InputError(
+                "The setup was changed after the shown result was made: press Reconstruct, then measure again."
+            )
+        calibration, self.found = self.found.setup.slope_calibration, None
+        self.set_setup(self.setup.model_copy(update={"slope_calibration": calibration}))
+        self.calibration_changed.emit()
+
+    def remove_calibration(self) -> None:
+        """Go back to the slopes as the emission law and the geometry give them."""
+        if self.setup is not None and self.setup.slope_calibration is not None:
+            self.set_setup(self.setup.model_copy(update={"slope_calibration": None}))
+            self.calibration_changed.emit()
+
+    def _drop_found(self) -> None:
+        self.found = None
+        self.calibration_changed.emit()
+
+    def _forget_places(self) -> None:
+        self.region = None
+        self.level_region = None
+        self.marks = {}
+        self.found = None
+
+    # What is missing ---------------------------------------------------------------------------------------
 
     def obstacle(self) -> str:
         """Say what is missing before a run can start, with the remedy; empty when nothing is."""

@@ -59,11 +59,16 @@ def z_scale_words(result: HeightMap | HeightSeries) -> str:
     if result.z_scale_source == "geometry":
         return f"from detector geometry and black levels{sure}"
     if result.z_scale_source == "reference":
-        return f"from a reference of known slope or height{sure}"
+        return f"from a reference ({_reference(result)}){sure}"
     return (
         "arbitrary: heights are in a.u., not nm. Give the black level ± σ of each segment (Detectors step), "
-        "or calibrate on a known slope."
+        "or calibrate on a known slope (below)."
     )
+
+
+def _reference(result: HeightMap | HeightSeries) -> str:
+    calibration = result.provenance.get("setup", {}).get("slope_calibration") or {}
+    return str(calibration.get("reference", "known slope or height"))
 
 
 def length_text(value_nm: float, unit: str = "nm") -> str:

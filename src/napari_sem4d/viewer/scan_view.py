@@ -1,8 +1,9 @@
-"""Shows the images of the open scan in a viewer and lets the user draw rectangles on them. No results here."""
+"""Shows the images of the open scan in a viewer and lets the user draw areas on them. No results here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,33 +11,48 @@ from napari.layers import Image
 
 from napari_sem4d.model import InputError, SemSeries
 from napari_sem4d.session import Session
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.calibration import Place
+from napari_sem4d.viewer.drawn_areas import DrawnArea
 from napari_sem4d.viewer.layers import Limits, scan_layers
-from napari_sem4d.viewer.rectangles import Rectangle
+from napari_sem4d.viewer.notify import tell_failure
 
-RectangleKind = Literal["region", "level"]
+Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap"]
+_MARKS: Mapping[Place, tuple[str, str]] = {
+    "pyramid": ("Pyramid", "#dc267f"),
+    "upper": ("Upper side of the step", "#dc267f"),
+    "lower": ("Lower side of the step", "#fe6100"),
+    "cap": ("Cap of the sphere", "#dc267f"),
+}
 
 
 class ScanView:
-    """The image layers of the open scan, and the rectangles for region of interest and level area.
+    """The image layers of the open scan, and the areas drawn on them: what to reconstruct, level ground, references.
 
     Parameters
     ----------
     viewer : napari viewer
     session : Session
-        Gets the regions.
+        Gets the areas.
     """
 
     def __init__(self, viewer: Any, session: Session) -> None:
         self._viewer = viewer
         self._session = session
         self.layers: list[Image] = []
-        self.rectangles: Mapping[RectangleKind, Rectangle] = {
-            "region": Rectangle(viewer, "Region to reconstruct", "#ffb000", session.set_region),
-            "level": Rectangle(viewer, "Level area", "#648fff", session.set_level_region),
+        self.areas: Mapping[Purpose, DrawnArea] = {
+            "region": DrawnArea(viewer, "Region to reconstruct", "#ffb000", self._take_region),
+            "level": DrawnArea(viewer, "Level area", "#648fff", self._take_level_region),
+            **{
+                place: DrawnArea(
+                    viewer, name, color, partial(session.mark, place), "ellipse" if place == "cap" else "rectangle"
+                )
+                for place, (name, color) in _MARKS.items()
+            },
         }
 
     def show(self, series: SemSeries, name: str, limits: Mapping[str, Limits]) -> None:
-        """Replace the image layers by those of ``series``; the rectangles belong to the old images and go."""
+        """Replace the image layers by those of ``series``; the areas belong to the old images and go."""
         self.clear()
         self.layers = scan_layers(series, name, limits)
         for layer in self.layers:
@@ -56,9 +72,9 @@ class ScanView:
         self._viewer.canvas.overlays.scale_bar.visible = True
 
     def clear(self) -> None:
-        """Take the image layers and the rectangles out of the viewer."""
-        for rectangle in self.rectangles.values():
-            rectangle.remove()
+        """Take the image layers and the drawn areas out of the viewer."""
+        for area in self.areas.values():
+            area.remove()
         for layer in self.layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -72,8 +88,8 @@ class ScanView:
         point = np.asarray(self._viewer.dims.point)[-image.ndim :]
         return min(max(round(float(image.world_to_data(point)[0])), 0), image.data.shape[0] - 1)
 
-    def draw(self, kind: RectangleKind) -> None:
-        """Let the user draw a rectangle on the scan.
+    def draw(self, purpose: Purpose) -> None:
+        """Let the user draw an area on the scan.
 
         Raises
         ------
@@ -85,12 +101,28 @@ class ScanView:
             raise InputError("There is no scan image to draw on: open the files again in the Data step.")
         if not any(layer.visible for layer in self.layers):
             image.visible = True
-        self.rectangles[kind].draw_on(image)
+        self.areas[purpose].draw_on(image)
 
-    def drop(self, kind: RectangleKind) -> None:
-        """Remove a rectangle: the whole image counts again, or no level area is given."""
-        self.rectangles[kind].remove()
-        if kind == "region":
+    def drop(self, purpose: Purpose) -> None:
+        """Remove an area: the whole image counts again, no level area or no reference is given."""
+        self.areas[purpose].remove()
+        if purpose == "region":
             self._session.set_region(None)
-        else:
+        elif purpose == "level":
             self._session.set_level_region(None)
+        else:
+            self._session.mark(purpose, None)
+
+    def _take_region(self, area: Area | None) -> None:
+        try:
+            self._session.set_region(None if area is None else area.region)
+        except InputError as error:  # a click, not a drag: too small to be meant
+            self._session.set_region(None)
+            tell_failure(error, "take the rectangle")
+
+    def _take_level_region(self, area: Area | None) -> None:
+        try:
+            self._session.set_level_region(None if area is None else area.region)
+        except InputError as error:
+            self._session.set_level_region(None)
+            tell_failure(error, "take the level area")

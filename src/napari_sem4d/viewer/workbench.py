@@ -13,10 +13,11 @@ from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import InputError, SemSeries, Setup
 from napari_sem4d.session import Result, Run, Session
+from napari_sem4d.session.calibration import Found, measure
 from napari_sem4d.viewer.layers import Heights, Limits, scan_limits
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
-from napari_sem4d.viewer.scan_view import RectangleKind, ScanView
+from napari_sem4d.viewer.scan_view import Purpose, ScanView
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
 # Under this key the image layers of a scan carry their series, whoever made them.
@@ -58,6 +59,7 @@ class Workbench:
         self._limits: dict[str, Limits] = {}
         self._reading: Computation[Opened] | None = None
         self._writing: Computation[Path] | None = None
+        self._measuring: Computation[Found] | None = None
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._shown_series: SemSeries | None = None
         self._expected: tuple[SemSeries, Setup] | None = None
@@ -251,12 +253,46 @@ class Workbench:
         self._set_busy(f"Saving {target.name} …")
         self._writing.start()
 
-    def draw(self, kind: RectangleKind) -> None:
-        """Let the user draw the region to reconstruct or the level area."""
+    def draw(self, purpose: Purpose) -> None:
+        """Let the user draw the region to reconstruct, the level area or where a reference object is."""
         try:
-            self.scan.draw(kind)
+            self.scan.draw(purpose)
         except InputError as error:
-            tell_failure(error, "draw a rectangle")
+            tell_failure(error, "draw on the image")
+
+    # Calibrating ---------------------------------------------------------------------------------------------
+
+    def measure_reference(self) -> None:
+        """Measure the marked object of known slope or height on the shown result; the session gets what was found."""
+        run, session = self.shown_run, self.session
+        if run is None:
+            tell_failure(InputError("There is no height map to measure on yet: press Reconstruct first."), "measure")
+            return
+        reference, marks = session.reference, dict(session.marks)
+
+        def take(found: Found) -> None:
+            self._set_busy("")
+            if (reference, marks) == (session.reference, session.marks):  # else it is about what was marked before
+                session.set_found(found)
+
+        def fail(error: Exception) -> None:
+            self._set_busy("")
+            tell_failure(error, "measure the reference")
+
+        self._measuring = Computation(
+            lambda progress, should_stop: measure(run, reference, marks), on_result=take, on_error=fail
+        )
+        self._set_busy("Measuring the reference …")
+        self._measuring.start()
+
+    def use_calibration(self) -> bool:
+        """Put the measured calibration into the setup; False, and the user is told, when that is not possible."""
+        try:
+            self.session.use_found()
+        except InputError as error:
+            tell_failure(error, "calibrate")
+            return False
+        return True
 
     def _show(self, run: Run | None, prepared: Prepared) -> None:
         self._forget_result()

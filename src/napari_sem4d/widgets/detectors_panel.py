@@ -17,8 +17,9 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.model import InputError, Setup
 from napari_sem4d.model.presets import PRESETS
+from napari_sem4d.session.calibration import calibration_words
 from napari_sem4d.session.setup_table import Row, number_text, parse_number, with_cell, with_values
-from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.detectors_table import DetectorsTable
@@ -111,7 +112,8 @@ class DetectorsPanel(QWidget):
         self.material_edit.show_text(setup.material or "")
         self.table.show_setup(setup)
         self.verified_box.setChecked(setup.geometry_verified)
-        self.notes.show_texts(setup.notes)
+        calibration = calibration_words(setup)
+        self.notes.show_texts((*setup.notes, *([f"Calibration: {calibration}"] if calibration else [])))
         self.propose_button.setEnabled(self._session.series is not None)
 
     def _button(self, text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
@@ -139,7 +141,8 @@ class DetectorsPanel(QWidget):
         if setup is None:
             return
         try:
-            self._session.set_setup(apply(setup))
+            if not self._session.edit_setup(apply(setup)):
+                tell("The slope calibration was taken out: it holds for the setup before this change. Calibrate again.")
         except InputError as error:
             tell_failure(error, "change the setup")
             self.refresh()

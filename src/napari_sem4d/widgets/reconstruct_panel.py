@@ -16,9 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import Region
-from napari_sem4d.viewer.scan_view import RectangleKind
+from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.calibration_box import CalibrationBox
 from napari_sem4d.widgets.message import heading, sentence, separator
 from napari_sem4d.widgets.result_box import ResultBox
 
@@ -61,9 +62,12 @@ class ReconstructPanel(QWidget):
         layout.addWidget(separator())
         self.result_box = ResultBox(workbench)
         layout.addWidget(self.result_box)
+        self.calibration_box = CalibrationBox(workbench)
+        layout.addWidget(self.calibration_box)
         layout.addStretch(1)
         follow(self, self._session.region_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)
+        follow(self, workbench.result_shown, self.refresh)
         self.refresh()
 
     def _area_rows(self) -> QVBoxLayout:
@@ -123,27 +127,28 @@ class ReconstructPanel(QWidget):
         self.method_box.setCurrentIndex(self.method_box.findData(self._session.method))
         self.method_use.setText(METHODS[self._session.method][1])
         region, level = self._session.region, self._session.level_region
-        drawing = self._workbench.scan.rectangles["region"].exists
+        drawing = self._workbench.scan.areas["region"].exists
         (self.rectangle_button if region is not None or drawing else self.whole_button).setChecked(True)
         self.region_label.setText(_region_text(region) if region is not None else "Drag a rectangle on the image.")
         self.region_label.setVisible(region is not None or drawing)
         self.level_label.setText(_region_text(level) if level is not None else "No level area: mean surface = level.")
-        self.no_level_button.setEnabled(level is not None or self._workbench.scan.rectangles["level"].exists)
+        self.no_level_button.setEnabled(level is not None or self._workbench.scan.areas["level"].exists)
         has_scan = self._session.series is not None
         for button in (self.whole_button, self.rectangle_button, self.level_button):
             button.setEnabled(has_scan)
+        self.calibration_box.setVisible(self._workbench.shown_run is not None)
         self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
 
     def _choose_method(self, index: int) -> None:
         self._session.method = self.method_box.itemData(index)
         self.refresh()
 
-    def _draw(self, kind: RectangleKind, checked: bool = False) -> None:
-        self._workbench.draw(kind)
+    def _draw(self, purpose: Purpose, checked: bool = False) -> None:
+        self._workbench.draw(purpose)
         self.refresh()
 
-    def _drop(self, kind: RectangleKind, checked: bool = False) -> None:
-        self._workbench.scan.drop(kind)
+    def _drop(self, purpose: Purpose, checked: bool = False) -> None:
+        self._workbench.scan.drop(purpose)
         self.refresh()
 
 

@@ -1,0 +1,158 @@
+"""The part of step 3 that calibrates: object of known slope or height, where it is, what was found. No science."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_sem4d.model import InputError
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.calibration import KINDS, Place, Reference, calibration_words
+from napari_sem4d.session.setup_table import number_text
+from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.number_edit import NumberEdit
+
+_NOTHING_MARKED = "Draw on the height map; leave some level surface around a pyramid, and the rim of a sphere out."
+
+
+class CalibrationBox(QWidget):
+    """Closed until it is wanted; the state is the session's.
+
+    Parameters
+    ----------
+    workbench : Workbench
+    """
+
+    def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workbench = workbench
+        self._session = workbench.session
+        self.toggle = QToolButton()
+        self.toggle.setText("Calibrate on a known slope or height")
+        self.toggle.setToolTip("Turns a.u. into nm; save the setup (Detectors step) to keep it for other scans")
+        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toggle.setAutoRaise(True)
+        self.toggle.setCheckable(True)
+        self.toggle.toggled.connect(self._open)
+        self.body = QWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.toggle)
+        layout.addWidget(self.body)
+        self._build(QVBoxLayout(self.body))
+        follow(self, self._session.calibration_changed, self.refresh)
+        follow(self, self._session.setup_changed, self.refresh)
+        follow(self, workbench.result_shown, self.refresh)
+        follow(self, workbench.busy_changed, self._note_busy)
+        self._open(False)
+        self.refresh()
+
+    def _build(self, layout: QVBoxLayout) -> None:
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.in_use = sentence()
+        self.remove_button = QPushButton("Remove")
+        self.remove_button.setToolTip("Reconstruct without this calibration again")
+        self.remove_button.clicked.connect(self._session.remove_calibration)
+        self.kind_box = QComboBox()
+        for key, kind in KINDS.items():
+            self.kind_box.addItem(kind.label, key)
+        self.kind_box.activated.connect(self._choose_kind)
+        self.value_label = QLabel()
+        self.value_edit = NumberEdit("enter it", "What is known of the object; write 200 ± 4 to give its deviation")
+        self.value_edit.entered.connect(self._set_value)
+        self.draw_buttons: dict[Place, QPushButton] = {}
+        draw = QHBoxLayout()
+        for kind in KINDS.values():
+            for place, words in kind.places.items():
+                button = QPushButton(f"Draw {words}")
+                button.setToolTip(f"Mark with the mouse on the height map: {words}")
+                button.clicked.connect(partial(self._draw, place))
+                draw.addWidget(button)
+                self.draw_buttons[place] = button
+        self.marked = sentence()
+        self.measure_button = QPushButton("&Measure")
+        self.measure_button.setToolTip("Measure the object on the shown height map; nothing is changed yet")
+        self.measure_button.clicked.connect(self._workbench.measure_reference)
+        self.use_button = QPushButton("&Use and reconstruct")
+        self.use_button.setToolTip("Put the calibration into the setup and compute the surface anew")
+        self.use_button.clicked.connect(self._use)
+        self.found = sentence()
+        form = QFormLayout()
+        form.addRow("Object", self.kind_box)
+        form.addRow(self.value_label, self.value_edit)
+        using = QHBoxLayout()
+        using.addWidget(self.in_use, 1)
+        using.addWidget(self.remove_button, 0, Qt.AlignmentFlag.AlignTop)
+        act = QHBoxLayout()
+        act.addWidget(self.measure_button)
+        act.addWidget(self.use_button)
+        layout.addLayout(using)
+        layout.addLayout(form)
+        layout.addLayout(draw)
+        layout.addWidget(self.marked)
+        layout.addLayout(act)
+        layout.addWidget(self.found)
+
+    def refresh(self) -> None:
+        """Show the reference, its marks, what was found, and what the setup holds."""
+        session, reference = self._session, self._session.reference
+        kind = KINDS[reference.kind]
+        words = calibration_words(session.setup)
+        self.in_use.setText(f"In use: {words}" if words else "")
+        self.in_use.setVisible(bool(words))
+        self.remove_button.setVisible(bool(words))
+        self.kind_box.setCurrentIndex(self.kind_box.findData(reference.kind))
+        self.value_label.setText(kind.header)
+        self.value_edit.show_text(number_text(reference.value, reference.sigma))
+        has_result = self._workbench.shown_run is not None
+        for place, button in self.draw_buttons.items():
+            button.setVisible(place in kind.places)
+            button.setEnabled(has_result)
+        marked = [_size_words(text, place, session.marks) for place, text in kind.places.items()]
+        self.marked.setText(" ".join(text for text in marked if text) or _NOTHING_MARKED)
+        ready = has_result and reference.value is not None and all(place in session.marks for place in kind.places)
+        self.measure_button.setEnabled(ready and not self._workbench.busy)
+        self.use_button.setEnabled(session.found is not None)
+        self.found.setText(session.found.words if session.found is not None else "")
+        self.found.setVisible(session.found is not None)
+
+    def _open(self, is_open: bool) -> None:
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.body.setVisible(is_open)
+
+    def _note_busy(self, text: str) -> None:
+        self.refresh()
+
+    def _choose_kind(self, index: int) -> None:
+        kind = self.kind_box.itemData(index)
+        if kind != self._session.reference.kind:
+            self._session.set_reference(Reference.usual(kind))
+
+    def _set_value(self, text: str) -> None:
+        try:
+            self._session.set_reference(Reference.read(self._session.reference.kind, text))
+        except InputError as error:
+            tell_failure(error, "take the value")
+            self.refresh()
+
+    def _draw(self, place: Place, checked: bool = False) -> None:
+        self._workbench.draw(place)
+
+    def _use(self) -> None:
+        if self._workbench.use_calibration():
+            run = self._workbench.shown_run
+            self._workbench.reconstruct(run.frame if run is not None else None)
+
+
+def _size_words(words: str, place: Place, marks: Mapping[Place, Area]) -> str:
+    area = marks.get(place)
+    if area is None:
+        return ""
+    rows, columns = area.region.shape
+    return f"{words[:1].upper()}{words[1:]}: {columns} × {rows} px."
