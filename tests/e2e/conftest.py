@@ -23,6 +23,8 @@ from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.dock import ReconstructDock
 
 Wait = Callable[..., None]
+# vispy drops moves that come within 10 ms of each other, napari draws at most every 5 ms: no hand is faster.
+_HAND_MS = 25
 
 
 @dataclass
@@ -56,6 +58,28 @@ class Window:
     def click(self, button: Any) -> None:
         assert button.isEnabled(), f"{button.text()} is greyed out: {self.dock.status.text()}"
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def on_canvas(self, row: float, column: float) -> QPoint:
+        """Where a pixel of the scan lies on the canvas, in 2D."""
+        image = self.workbench.scan.layers[0]
+        world = np.asarray(image.data_to_world((0, 0, row, column)))[-2:]
+        camera = self.viewer.scene.camera
+        y, x = (world - camera.center[-2:]) * camera.zoom + np.array(self.viewer.canvas.size) / 2
+        return QPoint(round(x), round(y))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press, move and release the mouse on the canvas, from one pixel (row, column) of the scan to another."""
+        viewer = getattr(self.viewer, "__wrapped__", self.viewer)
+        canvas = viewer.window._qt_viewer.canvas.native  # private: napari 0.9.2 has no other handle on it, 2026-11
+        first, last = self.on_canvas(*start), self.on_canvas(*end)
+        left = Qt.MouseButton.LeftButton
+        self.qtbot.mouseMove(canvas, first)
+        self.qtbot.mousePress(canvas, left, pos=first)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            self.qtbot.mouseMove(canvas, first + (last - first) * share)
+            self.qtbot.wait(_HAND_MS)
+        self.qtbot.mouseRelease(canvas, left, pos=last)
+        QApplication.processEvents()
 
     def reconstruct(self) -> HeightMap:
         """Click Reconstruct and wait for the result."""
