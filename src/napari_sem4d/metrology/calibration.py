@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,14 +137,14 @@ def calibrate_on_step(
     InputError
         If the step is not there or goes the other way round.
     """
-    measured, noise = result.difference(upper, lower)
+    # only the noise of the map counts here: its scale is what is being measured
+    measured, noise = replace(result, z_scale_uncertainty=0.0).difference(upper, lower)
     if not measured * height_nm > 0:
         raise InputError(
             f"the step measures {measured:.3g} {result.unit} where {height_nm:g} nm are expected: "
             "mark the upper and the lower side, and check the azimuths of the segments"
         )
     scale = height_nm / measured
-    # only the noise of the map counts here: the scale error that difference() includes is what is being measured
     noise = 0.0 if math.isnan(noise) else noise
     sigma = math.hypot(noise / abs(measured), sigma_nm / abs(height_nm))
     return _with_calibration(setup, scale * np.eye(2), sigma, f"step of {height_nm:g} nm")

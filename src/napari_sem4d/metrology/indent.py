@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import ClusterError, kmeans2
 
 from napari_sem4d.metrology.levelling import fit_plane
 from napari_sem4d.model.errors import InputError
@@ -20,7 +20,9 @@ VICKERS_DIAGONAL_OVER_DEPTH = 7.0006
 _SMOOTHING = 1.5  # pixels, for the slopes that tell facets apart
 _FACET_SPREAD = 0.35  # of the facet's slope: how far a pixel's slope may be from it
 _HALF_WIDTH = np.linspace(-6.0, 6.0, 13)  # pixels across a walk over which its slope is taken
+_FEWEST_STEEP_PIXELS = 120  # thirty for each facet
 _EDGE_PIXELS = 3  # taken off every facet, where the slope is blurred
+_NO_PYRAMID = "no four facets found in the region: draw it around one pyramid with some level around it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +89,10 @@ def find_pyramid(height_nm: NDArray[np.float32], pixel_size_nm: float, region: R
     window = Region.full(height_nm.shape) if region is None else region.inside(height_nm.shape)
     rows, columns = window.slices
     part = height_nm[rows, columns]
+    if not np.isfinite(part).all():
+        raise InputError(
+            f"{np.count_nonzero(~np.isfinite(part))} heights are missing in the region: draw it around them"
+        )
     smooth = ndimage.gaussian_filter(part, _SMOOTHING)
     d_row, d_column = np.gradient(smooth, np.float32(pixel_size_nm))
     slopes = np.stack([d_column, -d_row]).astype(np.float64)
@@ -124,14 +130,19 @@ def _facets(slopes: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.
     size = np.hypot(*slopes)
     steep = size > 0.5 * np.quantile(size, 0.9)
     points = slopes[:, steep].T
+    if len(points) < _FEWEST_STEEP_PIXELS:
+        raise InputError(_NO_PYRAMID)
     level = np.quantile(size, 0.9)
     start_angle = _four_fold_angle(points)
     start = np.array([[np.cos(a), np.sin(a)] for a in start_angle + np.arange(4) * np.pi / 2]) * level
-    centres, labels = kmeans2(points, start, minit="matrix", seed=0)
+    try:
+        _, labels = kmeans2(points, start, minit="matrix", missing="raise", seed=0)
+    except ClusterError as error:
+        raise InputError(_NO_PYRAMID) from error
     masks, gradients = [], []
     for index in range(4):
         if np.count_nonzero(labels == index) < 30:
-            raise InputError("no four facets found in the region: draw it around one pyramid with some level around it")
+            raise InputError(_NO_PYRAMID)
         centre = np.median(points[labels == index], axis=0)
         near = np.hypot(slopes[0] - centre[0], slopes[1] - centre[1]) < _FACET_SPREAD * np.hypot(*centre)
         parts, count = ndimage.label(ndimage.binary_opening(near, iterations=1))
@@ -145,7 +156,6 @@ def _facets(slopes: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.
         gradients.append(np.median(slopes[:, mask], axis=1))
     # a facet faces against its gradient
     order = np.argsort([np.arctan2(-g[1], -g[0]) % (2 * np.pi) for g in gradients])
-    del centres
     return np.stack([masks[i] for i in order]), np.array([gradients[i] for i in order])
 
 
