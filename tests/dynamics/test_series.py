@@ -1,0 +1,167 @@
+"""Series of scans: frame by frame, on the ground that does not move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from napari_sem4d.dynamics.series import reconstruct_series
+from napari_sem4d.model import AnnularSegment, Cancelled, InputError, Region, SemSeries, Setup
+from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction.reconstruct import reconstruct
+
+PIXEL_NM = 30.0
+SIDE = 72
+TIMES_S = (0.0, 4.0, 10.0)
+HEIGHTS_NM = (100.0, 200.0, 300.0)
+GROUND = Region(0, SIDE, 0, 16)
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup(
+        beam_energy_kev=2.0,
+        material="Au",
+        detectors=tuple(
+            AnnularSegment(
+                name="ABCD"[i],
+                inner_radius_mm=2.0,
+                outer_radius_mm=8.0,
+                distance_mm=8.0,
+                azimuth_deg=90.0 * i,
+                span_deg=90.0,
+                gain=None,
+                offset=0.0,
+            )
+            for i in range(4)
+        ),
+    )
+
+
+def island(height_nm: float) -> NDArray[np.float64]:
+    """A table mountain to the right of level ground, with slopes of at most 40 degrees."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    distance = np.maximum(np.abs(rows - 36), np.abs(columns - 46))
+    return height_nm * np.clip((24 - distance) / 14.0, 0.0, 1.0)
+
+
+@pytest.fixture
+def growing(setup: Setup) -> SemSeries:
+    """An island that grows, recorded with gains that change by some percent from scan to scan."""
+    scans = []
+    for index, height in enumerate(HEIGHTS_NM):
+        drift = 1e4 * (1.0 + 0.05 * np.random.default_rng(index).standard_normal(4))[:, None, None]
+        scans.append(drift * simulate(island(height), setup, PIXEL_NM, electrons_per_pixel=50_000, seed=index))
+    return SemSeries.from_arrays(np.stack(scans), PIXEL_NM, time_s=TIMES_S)
+
+
+def test_every_scan_becomes_a_frame_at_its_time(growing: SemSeries, setup: Setup) -> None:
+    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    assert movie.height_nm.shape == movie.sigma_nm.shape == (3, SIDE, SIDE)
+    assert movie.time_s.tolist() == list(TIMES_S)
+    assert movie.pixel_size_nm == PIXEL_NM
+    assert (movie.sigma_nm > 0).all()
+    assert movie.unit == "nm"
+    assert movie.z_scale_source == "geometry"
+
+
+def test_growth_is_seen_against_ground_that_stands_still(growing: SemSeries, setup: Setup) -> None:
+    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    ground = movie.height_nm[(slice(None), *GROUND.slices)]
+    np.testing.assert_allclose(ground.mean(axis=(1, 2)), 0.0, atol=1e-3)
+    tops = movie.height_nm[:, 32:40, 42:50].mean(axis=(1, 2))
+    # noise bends the way from the ground to the top by some nm
+    np.testing.assert_allclose(tops, HEIGHTS_NM, atol=15.0)
+
+
+def test_gains_that_change_between_scans_do_not_tilt_the_ground(growing: SemSeries, setup: Setup) -> None:
+    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    for frame in movie.height_nm:
+        ground = frame[GROUND.slices]
+        tilts = (ground[:, -3:].mean() - ground[:, :3].mean(), ground[:5].mean() - ground[-5:].mean())
+        # 5 % of gain would be a slope of 0.05: 20 nm across and 100 nm along this strip
+        assert np.abs(tilts).max() < 10.0
+
+
+def test_without_reference_the_whole_frame_is_levelled_and_it_is_said(growing: SemSeries, setup: Setup) -> None:
+    movie = reconstruct_series(growing, setup)
+    np.testing.assert_allclose(movie.height_nm.mean(axis=(1, 2)), 0.0, atol=1e-2)
+    assert any("no reference region" in w for w in movie.warnings)
+    assert not any(
+        "no reference region" in w for w in reconstruct_series(growing, setup, reference_region=GROUND).warnings
+    )
+
+
+def test_one_scan_needs_no_reference(growing: SemSeries, setup: Setup) -> None:
+    single = replace(growing, full_images=growing.full_images[:1], time_s=growing.time_s[:1])
+    assert not any("no reference region" in w for w in reconstruct_series(single, setup).warnings)
+
+
+def test_a_frame_is_what_a_single_reconstruction_gives(growing: SemSeries, setup: Setup) -> None:
+    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    alone = reconstruct(growing, setup, frame=1, samples=0).height_nm
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    design = np.stack([np.ones(SIDE * SIDE), rows.ravel(), columns.ravel()], axis=1)
+    difference = (movie.height_nm[1] - alone).ravel().astype(np.float64)
+    rest = difference - design @ np.linalg.lstsq(design, difference, rcond=None)[0]
+    assert np.abs(rest).max() < 1e-2, "a plane is all that is between them"
+
+
+def test_a_part_of_the_scans(growing: SemSeries, setup: Setup) -> None:
+    region = Region(10, 62, 4, 70)
+    movie = reconstruct_series(growing, setup, roi=region, reference_region=GROUND)
+    assert movie.height_nm.shape == (3, *region.shape)
+    strip = movie.height_nm[:, :, : GROUND.column_stop - region.column_start]
+    np.testing.assert_allclose(strip.mean(axis=(1, 2)), 0.0, atol=1e-3, err_msg="the part of the reference inside")
+
+
+def test_progress_grows_to_one_over_all_frames(growing: SemSeries, setup: Setup) -> None:
+    told: list[float] = []
+    reconstruct_series(growing, setup, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+    assert pytest.approx([told[len(told) // 3 - 1], told[2 * len(told) // 3 - 1]]) == [1 / 3, 2 / 3]
+
+
+@pytest.mark.parametrize("frames_done", [0, 1, 2])
+def test_a_cancel_in_any_frame_is_obeyed(growing: SemSeries, setup: Setup, frames_done: int) -> None:
+    share = 0.0
+
+    def tell(value: float) -> None:
+        nonlocal share
+        share = value
+
+    with pytest.raises(Cancelled):
+        reconstruct_series(growing, setup, progress=tell, should_stop=lambda: share >= frames_done / 3 + 0.01)
+    assert share < (frames_done + 1) / 3
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ({"reference_region": Region(200, 300, 0, 20)}, "draw it on the image"),
+        ({"roi": Region(200, 300, 0, 20)}, "draw it on the image"),
+        ({"roi": Region(0, 72, 30, 72), "reference_region": GROUND}, "does not overlap"),
+    ],
+    ids=["reference outside", "region outside", "reference beside the region"],
+)
+def test_regions_that_miss_are_refused(growing: SemSeries, setup: Setup, regions: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        reconstruct_series(growing, setup, **regions)
+
+
+def test_a_series_that_cannot_be_reconstructed_is_refused(growing: SemSeries, setup: Setup) -> None:
+    with pytest.raises(InputError, match="pixel size"):
+        reconstruct_series(replace(growing, pixel_size_nm=None), setup)
+
+
+def test_lazy_scans_are_read_one_by_one(growing: SemSeries, setup: Setup) -> None:
+    dask_array = pytest.importorskip("dask.array")
+    lazy = replace(growing, full_images=dask_array.from_array(growing.full_images, chunks=(1, 1, SIDE, SIDE)))
+    np.testing.assert_array_equal(
+        reconstruct_series(lazy, setup).height_nm, reconstruct_series(growing, setup).height_nm
+    )
