@@ -35,7 +35,8 @@ def main() -> None:
             if wanted.name in {Requirement(root).name for root in ROOTS}:
                 raise SystemExit(f"{wanted.name} is not installed here: run make setup first") from None
             continue  # an optional part that this platform does without
-        found[canonicalize_name(wanted.name)] = distribution.version
+        # a local build label such as +cpu is not known elsewhere
+        found[canonicalize_name(wanted.name)] = distribution.version.partition("+")[0]
         for text in distribution.requires or []:
             requirement = Requirement(text)
             extras = {"", *wanted.extras}

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_sem4d.model import InputError, Setup
-from napari_sem4d.physics.emission import EmissionLaw, drescher_yield, lobe_share, mean_energy_fraction
+from napari_sem4d.physics.emission import ClosedFormEmission, drescher_yield, lobe_share, mean_energy_fraction
 
 Segments = Callable[..., Setup]
 Signals = Callable[..., NDArray[np.float32]]
@@ -113,16 +113,16 @@ def test_a_heavier_specimen_sends_back_faster_electrons() -> None:
 
 
 def test_a_threshold_takes_off_its_part_of_the_energy() -> None:
-    law = EmissionLaw.of("Cu", 10.0)
-    assert law.response(0.0) == pytest.approx(0.73)
-    assert law.response(1.0) == pytest.approx(0.63)
-    assert law.response(9.0) == 0.0, "no negative signal"
+    law = ClosedFormEmission.of("Cu", 10.0)
+    assert law.per_electron(0.0) == pytest.approx(0.73)
+    assert law.per_electron(1.0) == pytest.approx(0.63)
+    assert law.per_electron(9.0) == 0.0, "no negative signal"
 
 
 def test_without_material_and_energy_there_is_a_nominal_law() -> None:
-    assert EmissionLaw.of(None, None) == EmissionLaw.of("Cu", 10.0)
+    assert ClosedFormEmission.of(None, None) == ClosedFormEmission.of("Cu", 10.0)
 
 
 def test_an_unknown_material_is_refused() -> None:
     with pytest.raises(InputError, match="Unobtainium"):
-        EmissionLaw.of("Unobtainium", 10.0)
+        ClosedFormEmission.of("Unobtainium", 10.0)

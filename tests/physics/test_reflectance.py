@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model import AnnularSegment, Cancelled, Disc, InputError, Ring, Setup, SignedSum, Term
 from napari_sem4d.physics.detectors import solid_angle_elements
-from napari_sem4d.physics.emission import EmissionLaw
+from napari_sem4d.physics.emission import ClosedFormEmission
 from napari_sem4d.physics.reflectance import Reflectance, reflectance
 
 Segments = Callable[..., Setup]
@@ -28,7 +28,7 @@ def at(table: Reflectance, slope_x: float, slope_y: float, x_mm: float = 0.0, y_
 
 def exact_signal(setup: Setup, index: int, slope_x: float, slope_y: float, x_mm: float, y_mm: float) -> float:
     """Signal of one facet written out from the formula, without the table."""
-    law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
+    law = ClosedFormEmission.of(setup.material, setup.beam_energy_kev)
     diode = setup.detectors[index]
     assert isinstance(diode, AnnularSegment)
     directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, (x_mm, y_mm))
@@ -40,14 +40,14 @@ def exact_signal(setup: Setup, index: int, slope_x: float, slope_y: float, x_mm:
     leaving = directions @ normal
     radiance = cosine * leaving / math.pi + lobe * 3 / (2 * math.pi) * np.exp(3 * (directions @ specular - 1))
     emitted = float((np.where(leaving > 0, radiance, 0.0) * solid_angles).sum())
-    return law.yield_flat * law.response(diode.energy_threshold_kev) * emitted
+    return law.yield_flat * law.per_electron(diode.energy_threshold_kev) * emitted
 
 
 def test_a_flat_surface_gives_equal_signals_on_all_segments(segments: Segments) -> None:
     flat = reflectance(segments(), 0.0).flat
     np.testing.assert_allclose(flat, flat[0], rtol=1e-5)  # float32 sums
-    law = EmissionLaw.of("Cu", 10.0)
-    whole = law.yield_flat * law.response(1.0) * (math.sin(math.atan(1.0)) ** 2 - math.sin(math.atan(0.25)) ** 2)
+    law = ClosedFormEmission.of("Cu", 10.0)
+    whole = law.yield_flat * law.per_electron(1.0) * (math.sin(math.atan(1.0)) ** 2 - math.sin(math.atan(0.25)) ** 2)
     assert flat.sum() == pytest.approx(whole, rel=1e-5), "yield times energy times cosine-weighted solid angle"
 
 
@@ -184,8 +184,8 @@ def test_a_disc_is_brightest_for_the_facet_that_faces_it() -> None:
     up, flat, down = (at(table, 0.0, s)[0] for s in (-0.3, 0.0, 0.3))
     assert up > flat > down
     # a small disc far away at 4 keV: Lambert's cosine of the flat surface
-    law = EmissionLaw.of("Cu", 4.0)
-    lambert = law.yield_flat * law.response(1.0) * (1 / 20) ** 2 * math.cos(math.radians(30))
+    law = ClosedFormEmission.of("Cu", 4.0)
+    lambert = law.yield_flat * law.per_electron(1.0) * (1 / 20) ** 2 * math.cos(math.radians(30))
     assert flat == pytest.approx(lambert, rel=5e-3)  # (r / d)^2 of a disc of 0.05 rad is off by 0.2 %
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,34 @@ from numpy.typing import NDArray
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 
 LOBE_SHARPNESS = 3.0  # kappa of the compact model
+
+
+class Emission(Protocol):
+    """How facets of one material at one beam energy emit, whatever the source of that knowledge."""
+
+    def facet_signals(
+        self,
+        normals: NDArray[np.float64],
+        to_beam: NDArray[np.float64],
+        directions: NDArray[np.float64],
+        solid_angles: NDArray[np.float64],
+        threshold_kev: float,
+    ) -> NDArray[np.float64]:
+        """Signals (n,) of facets with unit normals (n, 3) in a diode cut into directions (d, 3) and solid angles (d,).
+
+        ``to_beam`` (3,) points to where the beam comes from. A signal is the sum of (E - threshold) / E0 per beam
+        electron.
+        """
+
+    def per_electron(self, threshold_kev: float) -> float:
+        """Signal of one mean backscattered electron."""
+
+
 _DRESCHER_B = 0.89  # yield at grazing incidence
 
 
 @dataclass(frozen=True, slots=True)
-class EmissionLaw:
+class ClosedFormEmission:
     """Parameters of the closed form for one material and beam energy.
 
     Attributes
@@ -44,7 +68,7 @@ class EmissionLaw:
     energy_kev: float
 
     @classmethod
-    def of(cls, material: str | None, energy_kev: float | None) -> EmissionLaw:
+    def of(cls, material: str | None, energy_kev: float | None) -> ClosedFormEmission:
         """Return the law for a material (None: nominal) and beam energy in keV (None: nominal)."""
         matter = find_material(material)
         energy = NOMINAL_ENERGY_KEV if energy_kev is None else energy_kev
@@ -55,7 +79,7 @@ class EmissionLaw:
             energy_kev=energy,
         )
 
-    def response(self, threshold_kev: float) -> float:
+    def per_electron(self, threshold_kev: float) -> float:
         """Signal of one mean electron: (E - threshold) / E0, 0 when the threshold is above the mean energy."""
         return max(self.mean_energy - threshold_kev / self.energy_kev, 0.0)
 
@@ -67,6 +91,24 @@ class EmissionLaw:
         # What the lobe loses below 20 keV leaves so close to the surface that no diode above it sees it: the sum of
         # the segments drops with tilt at 5 keV as it does at 20 keV (own Monte Carlo on tilted planes).
         return cosine, self.lobe * lobe
+
+    def facet_signals(
+        self,
+        normals: NDArray[np.float64],
+        to_beam: NDArray[np.float64],
+        directions: NDArray[np.float64],
+        solid_angles: NDArray[np.float64],
+        threshold_kev: float,
+    ) -> NDArray[np.float64]:
+        """See :class:`Emission`."""
+        cos_tilt = np.clip(normals @ to_beam, 0.0, 1.0)
+        cosine, lobe = self.coefficients(cos_tilt)
+        specular = 2 * cos_tilt[:, None] * normals - to_beam
+        leaving = normals @ directions.T
+        towards = np.exp(LOBE_SHARPNESS * (specular @ directions.T - 1.0))
+        radiance = cosine[:, None] / np.pi * leaving + (lobe * LOBE_SHARPNESS / (2 * np.pi))[:, None] * towards
+        radiance[leaving <= 0.0] = 0.0
+        return np.asarray(self.yield_flat * self.per_electron(threshold_kev) * (radiance @ solid_angles))
 
 
 def drescher_yield(yield_flat: float, cos_tilt: NDArray[np.float64]) -> NDArray[np.float64]:

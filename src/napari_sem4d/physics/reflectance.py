@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import Diode, beam_pivot_mm, diode_terms, smallest_distance_mm, solid_angle_elements
-from napari_sem4d.physics.emission import LOBE_SHARPNESS, EmissionLaw
+from napari_sem4d.physics.emission import ClosedFormEmission, Emission
+from napari_sem4d.physics.plane_emission import TabulatedEmission
 from napari_sem4d.physics.threads import for_each_batch
 
 GRID = 65  # 3 degrees a cell: bilinear interpolation is right to 2e-4 of the flat signal
@@ -98,7 +100,9 @@ def _monomials(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[
 
 
 @lru_cache(maxsize=8)
-def reflectance(setup: Setup, half_field_mm: float) -> Reflectance:
+def reflectance(
+    setup: Setup, half_field_mm: float, law: Literal["tabulated", "closed_form"] = "closed_form"
+) -> Reflectance:
     """Tabulate the signals of all channels of ``setup`` over normals and field.
 
     Parameters
@@ -106,18 +110,21 @@ def reflectance(setup: Setup, half_field_mm: float) -> Reflectance:
     setup : Setup
     half_field_mm : float
         Largest distance along x or y of a pixel from the axis.
+    law : "tabulated" or "closed_form"
+        How a tilted plane emits: from the Monte Carlo table, or the compact closed form to compare with.
 
     Raises
     ------
     InputError
         If a channel sees nothing: no solid angle above the surface, or a threshold above the electrons' energy.
     """
-    law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
-    pivot_mm = beam_pivot_mm(setup)
+    emission = (TabulatedEmission if law == "tabulated" else ClosedFormEmission).of(
+        setup.material, setup.beam_energy_kev
+    )
     parallax = half_field_mm / smallest_distance_mm(setup) > _NEGLIGIBLE_ANGLE
     anchors = (-1.0, 0.0, 1.0) if parallax else (0.0,)
     places = [(x, y) for y in anchors for x in anchors]
-    values = np.stack([_signals_at(setup, law, pivot_mm, x * half_field_mm, y * half_field_mm) for x, y in places])
+    values = np.stack([_signals_at(setup, emission, x * half_field_mm, y * half_field_mm) for x, y in places])
     if parallax:
         xy = np.array(places)
         design = np.stack(_monomials(xy[:, 0], xy[:, 1]), axis=1)
@@ -125,71 +132,50 @@ def reflectance(setup: Setup, half_field_mm: float) -> Reflectance:
         table = coefficients.reshape(design.shape[1], GRID, GRID, -1).transpose(1, 2, 0, 3)
     else:
         table = values[0][:, :, None, :]
-    flat = values[len(places) // 2, GRID // 2, GRID // 2].astype(np.float64)
     terms = [diode_terms(d) for d in setup.detectors]
-    per_electron = [np.mean([abs(w) * law.response(d.energy_threshold_kev) for w, d in t]) for t in terms]
+    per_electron = [np.mean([abs(w) * emission.per_electron(d.energy_threshold_kev) for w, d in t]) for t in terms]
     return Reflectance(
         table=np.ascontiguousarray(table, np.float32),
         field_scale_mm=half_field_mm if parallax else 1.0,
-        flat=flat,
+        flat=values[len(places) // 2, GRID // 2, GRID // 2].astype(np.float64),
         counting=np.array([all(w > 0 for w, _ in t) for t in terms]),
-        unsigned_flat=np.array([_unsigned_flat(t, setup, law) for t in terms]),
+        unsigned_flat=np.array([_unsigned_flat(t, setup, emission) for t in terms]),
         per_electron=np.array(per_electron),
     )
 
 
-def _unsigned_flat(terms: Sequence[tuple[float, Diode]], setup: Setup, law: EmissionLaw) -> float:
-    """Flat signal of a channel with all weights taken positive; cosine emission at normal incidence."""
+def _unsigned_flat(terms: Sequence[tuple[float, Diode]], setup: Setup, emission: Emission) -> float:
+    """Flat signal of a channel with all weights taken positive."""
+    up = np.array([[0.0, 0.0, 1.0]])
     total = 0.0
     for weight, diode in terms:
         directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm)
-        seen = float((directions[:, 2] * solid_angles).sum()) / np.pi
-        total += abs(weight) * law.yield_flat * law.response(diode.energy_threshold_kev) * seen
+        signal = emission.facet_signals(up, up[0], directions, solid_angles, diode.energy_threshold_kev)
+        total += abs(weight) * float(signal[0])
     return total
 
 
-def _signals_at(setup: Setup, law: EmissionLaw, pivot_mm: float, x_mm: float, y_mm: float) -> NDArray[np.float64]:
+def _signals_at(setup: Setup, emission: Emission, x_mm: float, y_mm: float) -> NDArray[np.float64]:
     """Signals (GRID, GRID, detector) for all normals of the table at one field point."""
     f = np.linspace(-LARGEST_F, LARGEST_F, GRID)
     f_x, f_y = np.meshgrid(f, f)
     norm = 1.0 + f_x**2 + f_y**2
     normals = np.stack([2 * f_x / norm, 2 * f_y / norm, 2 / norm - 1.0], axis=-1).reshape(-1, 3)
     # The scanned beam fans out from its pivot above the specimen and arrives tilted.
-    to_beam = np.array([-x_mm, -y_mm, pivot_mm])
+    to_beam = np.array([-x_mm, -y_mm, beam_pivot_mm(setup)])
     to_beam /= np.linalg.norm(to_beam)
-    cos_tilt = np.clip(normals @ to_beam, 0.0, 1.0)
-    cosine, lobe = law.coefficients(cos_tilt)
-    specular = 2 * cos_tilt[:, None] * normals - to_beam
     out = np.zeros((normals.shape[0], len(setup.detectors)))
     for index, detector in enumerate(setup.detectors):
         for weight, diode in diode_terms(detector):
             directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, (x_mm, y_mm))
-            if solid_angles.sum() * law.response(diode.energy_threshold_kev) < _SMALLEST_COLLECTION:
+            threshold = diode.energy_threshold_kev
+            if solid_angles.sum() * emission.per_electron(threshold) < _SMALLEST_COLLECTION:
                 raise InputError(
                     f"detector {detector.name} sees nothing: check its radii and distance, and that "
-                    f"energy_threshold_kev {diode.energy_threshold_kev:g} is well below the beam energy "
-                    f"{law.energy_kev:g} keV"
+                    f"energy_threshold_kev {threshold:g} is well below the beam energy"
                 )
-            emitted = _radiance(normals, specular, cosine, lobe, directions) @ solid_angles.astype(np.float32)
-            out[:, index] += weight * law.yield_flat * law.response(diode.energy_threshold_kev) * emitted
+            out[:, index] += weight * emission.facet_signals(normals, to_beam, directions, solid_angles, threshold)
     return out.reshape(GRID, GRID, -1)
-
-
-def _radiance(
-    normals: NDArray[np.float64],
-    specular: NDArray[np.float64],
-    cosine: NDArray[np.float64],
-    lobe: NDArray[np.float64],
-    directions: NDArray[np.float64],
-) -> NDArray[np.float32]:
-    """Radiance (normal, direction) relative to the flat yield; zero below the facet's horizon."""
-    d = directions.T.astype(np.float32)
-    leaving = normals.astype(np.float32) @ d
-    towards = np.exp(LOBE_SHARPNESS * (specular.astype(np.float32) @ d - 1.0))
-    value = (cosine / np.pi).astype(np.float32)[:, None] * leaving
-    value += (lobe * LOBE_SHARPNESS / (2 * np.pi)).astype(np.float32)[:, None] * towards
-    value[leaving <= 0.0] = 0.0
-    return np.asarray(value, np.float32)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"})

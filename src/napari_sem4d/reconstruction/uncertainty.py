@@ -13,7 +13,6 @@ from scipy import fft, ndimage
 from napari_sem4d.model.errors import Cancelled
 from napari_sem4d.model.height import ZScaleSource
 from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup, SignedSum
-from napari_sem4d.physics.emission import EmissionLaw
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.reconstruction.integration import integrate
 
@@ -21,6 +20,7 @@ from napari_sem4d.reconstruction.integration import integrate
 _DEFAULT_LENGTH_SIGMA_MM = 0.1
 _DEFAULT_THRESHOLD_SIGMA_KEV = 0.3
 _DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
+_LARGEST_SIGMA = 0.5  # a scale known worse than this is none
 _EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant (physics.md 5.6)
 _MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
 
@@ -72,13 +72,18 @@ def z_scale(setup: Setup, level: NDArray[np.float64]) -> ZScale:
     if reasons:
         return ZScale("arbitrary", float("nan"), (), " and ".join(reasons))
     budget = _geometry_budget(setup, level)
-    return ZScale("geometry", math.sqrt(sum(s * s for _, s in budget)), budget, "")
+    sigma = math.sqrt(sum(s * s for _, s in budget))
+    if sigma > _LARGEST_SIGMA:
+        worst = max(budget, key=lambda line: line[1])[0]
+        reason = f"the {worst} is too poorly known (z scale within {100 * sigma:.0f} %)"
+        return ZScale("arbitrary", float("nan"), budget, reason)
+    return ZScale("geometry", sigma, budget, "")
 
 
 def _geometry_budget(setup: Setup, level: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
     """Relative sigma of the mean slope constant from every quantity it rests on."""
     distance, inner, outer, threshold, black = [], [], [], [], []
-    law = EmissionLaw.of(setup.material, setup.beam_energy_kev)
+    energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
     for detector, grey in zip(setup.detectors, level, strict=True):
         if not _is_difference(detector):  # the black level of a difference is an additive tilt, no scale
             offset_sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * grey
@@ -93,7 +98,7 @@ def _geometry_budget(setup: Setup, level: NDArray[np.float64]) -> tuple[tuple[st
             # physics.md 5.6: energy weighting moves the slope constant by 3 to 9 % over thresholds of 0 to E0 / 2
             sigma = diode.energy_threshold_kev_sigma
             sigma = _DEFAULT_THRESHOLD_SIGMA_KEV if sigma is None else sigma
-            threshold.append(0.1 * sigma / law.energy_kev)
+            threshold.append(0.1 * sigma / energy)
     # Distances and radii belong to one piece of hardware and err together; black levels err one by one.
     return (
         ("distance", float(np.mean(distance))),

@@ -16,22 +16,30 @@ from napari_sem4d.physics.montecarlo.surface import LEVELS, crossing, height_at,
 from napari_sem4d.physics.montecarlo.trajectories import LONG_STRETCH, STRETCH
 
 _LONG = STRETCH * LONG_STRETCH
-_MOST_ENTRIES = 1000  # re-entries of one electron: never reached, its energy is spent long before
+_MOST_ENTRIES = 1000  # changes of solid of one electron: never reached, its energy is spent long before
+_THINNEST_NM = 1e-3  # a film thinner than this is not there
+
+_SPENT, _LEFT, _SANK = 0, 1, 2
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"})
 def walk_rows(  # type: ignore[no-untyped-def]
-    height, lowest, highest, stretch, pixel_nm, beam_px, beam_x, beam_y, electrons, seed, first_stream,
-    first_row, last_row, points, lengths, spheres, long_spheres, event_pixel, event_state,
+    surface, interface, film, substrate, pixel_nm, beam_px, beam_x, beam_y, electrons, seed, first_stream,
+    first_row, last_row, event_pixel, event_state,
 ):  # fmt: skip
     """Send ``electrons`` beam electrons into every pixel of some rows; record those that leave for good.
 
-    ``beam_x`` (x,) and ``beam_y`` (y,) are the tangents of the beam's travel to the right and upwards at each column
-    and row: the scanned beam fans out.
+    ``surface`` and ``interface`` are (height, lowest, highest, stretch) of the specimen's surface and of the buried
+    interface between film and substrate; an interface of no rows stands for one solid. ``film`` and ``substrate`` are
+    (points, lengths, spheres, long_spheres) of their libraries. ``beam_x`` (x,) and ``beam_y`` (y,) are the tangents of
+    the beam's travel to the right and upwards at each column and row: the scanned beam fans out.
 
     ``event_pixel`` (n,) int32 gets the flat pixel index, ``event_state`` (n, 4) float32 the unit direction (x right,
     y up, z up) and the energy in keV. Returns the number of events.
     """
+    height, _, highest, _ = surface
+    below = interface[0]
+    two = below.shape[0] > 0
     columns = height.shape[1]
     tallest = highest[LEVELS - 1].max()
     events = 0
@@ -50,33 +58,46 @@ def walk_rows(  # type: ignore[no-untyped-def]
                 x = column + radius * math.cos(angle)
                 y = row + radius * math.sin(angle)
                 z = height_at(height, x, y)
+                buried = two and z - height_at(below, x, y) < _THINNEST_NM
                 state = advance(state)
-                path = int(uniform(state) * lengths.size)
+                path = int(uniform(state) * (substrate[1].size if buried else film[1].size))
                 state = advance(state)
-                _turn_onto(rotation, points, path, 0, b_x, b_y, b_z, 2.0 * math.pi * uniform(state))
-                step = 0
-                part = 0.0
+                roll = 2.0 * math.pi * uniform(state)
+                _turn_onto(rotation, substrate[0] if buried else film[0], path, 0, b_x, b_y, b_z, roll)
+                step, part = 0, 0.0
                 for _ in range(_MOST_ENTRIES):
-                    left, x, y, z, d_x, d_y, d_z, energy = _inside(
-                        height, lowest, stretch, pixel_nm, points, lengths, spheres, long_spheres, path, step, part,
-                        rotation, x, y, z,
-                    )  # fmt: skip
-                    if not left:
+                    if buried:
+                        fate, x, y, z, d_x, d_y, d_z, energy = _inside(
+                            interface, interface, False, pixel_nm, substrate, path, step, part, rotation, x, y, z
+                        )
+                        if fate == _LEFT and height_at(height, x, y) - z > _THINNEST_NM:
+                            buried = False
+                            fate = _SANK  # into the other solid
+                    else:
+                        fate, x, y, z, d_x, d_y, d_z, energy = _inside(
+                            surface, interface, two, pixel_nm, film, path, step, part, rotation, x, y, z
+                        )
+                        if fate == _SANK:
+                            buried = True
+                    if fate == _SPENT:
                         break
-                    hit = _flight(height, highest, tallest, pixel_nm, x, y, z, d_x, d_y, d_z)
-                    if hit < 0.0:
-                        if d_z > 0.0:
-                            event_pixel[events] = pixel
-                            event_state[events, 0] = d_x
-                            event_state[events, 1] = -d_y  # rows run down, y up
-                            event_state[events, 2] = d_z
-                            event_state[events, 3] = energy
-                            events += 1
-                        break
-                    x += hit * d_x / pixel_nm
-                    y += hit * d_y / pixel_nm
-                    z += hit * d_z
-                    # go on along any path of the library from the same energy, turned into the direction of entry
+                    if fate == _LEFT:
+                        hit = _flight(height, highest, tallest, pixel_nm, x, y, z, d_x, d_y, d_z)
+                        if hit < 0.0:
+                            if d_z > 0.0:
+                                event_pixel[events] = pixel
+                                event_state[events, 0] = d_x
+                                event_state[events, 1] = -d_y  # rows run down, y up
+                                event_state[events, 2] = d_z
+                                event_state[events, 3] = energy
+                                events += 1
+                            break
+                        x += hit * d_x / pixel_nm
+                        y += hit * d_y / pixel_nm
+                        z += hit * d_z
+                        buried = two and z - height_at(below, x, y) < _THINNEST_NM
+                    # go on along any path of the solid's library from the same energy, turned into this direction
+                    points, lengths, _, _ = substrate if buried else film
                     state = advance(state)
                     path = int(uniform(state) * lengths.size)
                     step = _step_at(points, lengths, path, energy)
@@ -141,12 +162,14 @@ def _step_at(points, lengths, path, energy):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _inside(  # type: ignore[no-untyped-def]
-    height, lowest, stretch, pixel_nm, points, lengths, spheres, long_spheres, path, step, part, rotation, x, y, z,
+    ceiling, floor, floored, pixel_nm, library, path, step, part, rotation, x, y, z,
 ):  # fmt: skip
-    """Follow a path from a piece until it leaves the solid.
+    """Follow a path from a piece until it leaves its solid through the ceiling or, if ``floored``, the floor.
 
-    Returns (left, x, y, z, d_x, d_y, d_z, energy): place in pixels and nm, direction with y down, energy there.
+    Returns (fate, x, y, z, d_x, d_y, d_z, energy): place in pixels and nm, direction with y down, energy there.
     """
+    points, lengths, spheres, long_spheres = library
+    height = ceiling[0]
     rows, columns = height.shape
     m00, m01, m02 = rotation[0, 0], rotation[0, 1], rotation[0, 2]
     m10, m11, m12 = rotation[1, 0], rotation[1, 1], rotation[1, 2]
@@ -166,16 +189,26 @@ def _inside(  # type: ignore[no-untyped-def]
     while step < last:
         if step % STRETCH == 0:
             skip = 0
-            if step % _LONG == 0 and _is_inside(
-                height, lowest, stretch, long_spheres, path, step // _LONG, m00, m01, m02, m10, m11, m12, m20, m21, m22,
-                o_x, o_y, o_z, scale, rows, columns,
-            ):  # fmt: skip
-                skip = _LONG
-            elif _is_inside(
-                height, lowest, stretch, spheres, path, step // STRETCH, m00, m01, m02, m10, m11, m12, m20, m21, m22,
-                o_x, o_y, o_z, scale, rows, columns,
-            ):  # fmt: skip
-                skip = STRETCH
+            for width in (_LONG, STRETCH):
+                if step % width == 0:
+                    held = long_spheres if width == _LONG else spheres
+                    radius = held[path, step // width, 3]
+                    if radius < 0.0:  # nothing left of the path here
+                        skip = width
+                        break
+                    p_x, p_y, p_z = (
+                        held[path, step // width, 0],
+                        held[path, step // width, 1],
+                        held[path, step // width, 2],
+                    )
+                    if _holds(
+                        ceiling, floor, floored, radius, scale,
+                        o_x + (m00 * p_x + m01 * p_y + m02 * p_z) * scale,
+                        o_y + (m10 * p_x + m11 * p_y + m12 * p_z) * scale,
+                        o_z + m20 * p_x + m21 * p_y + m22 * p_z,
+                    ):  # fmt: skip
+                        skip = width
+                        break
             if skip:
                 step += skip
                 known = False
@@ -195,42 +228,48 @@ def _inside(  # type: ignore[no-untyped-def]
         inside = False
         if abs(d_x) < 1.0 and abs(d_y) < 1.0:  # within the smallest window
             length = math.sqrt((d_x * d_x + d_y * d_y) * pixel_nm * pixel_nm + d_z * d_z)
-            depth = height_at(height, x1, y1) - z1
-            inside = depth > length * stretch[0, node(y1, rows), node(x1, columns)]
+            row, column = node(y1, rows), node(x1, columns)
+            inside = height_at(height, x1, y1) - z1 > length * ceiling[3][0, row, column]
+            if inside and floored:
+                inside = z1 - height_at(floor[0], x1, y1) > length * floor[3][0, row, column]
         if not inside:
             t = crossing(height, x0, y0, z0, d_x, d_y, d_z, 1.0, True)
+            fate = _LEFT
+            if floored:
+                down = crossing(floor[0], x0, y0, z0, d_x, d_y, d_z, t if t > 0.0 else 1.0, False)
+                if down > 0.0:
+                    t, fate = down, _SANK
             if t > 0.0:
                 energy = energy0 + t * (points[path, step + 1, 3] - energy0)
                 norm = 1.0 / math.sqrt((d_x * d_x + d_y * d_y) * pixel_nm * pixel_nm + d_z * d_z)
                 return (
-                    True, x0 + t * d_x, y0 + t * d_y, z0 + t * d_z,
+                    fate, x0 + t * d_x, y0 + t * d_y, z0 + t * d_z,
                     d_x * pixel_nm * norm, d_y * pixel_nm * norm, d_z * norm, energy,
                 )  # fmt: skip
         x0, y0, z0 = x1, y1, z1
         energy0 = points[path, step + 1, 3]
         step += 1
-    return False, x0, y0, z0, 0.0, 0.0, 0.0, 0.0
+    return _SPENT, x0, y0, z0, 0.0, 0.0, 0.0, 0.0
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _is_inside(  # type: ignore[no-untyped-def]
-    height, lowest, stretch, spheres, path, index, m00, m01, m02, m10, m11, m12, m20, m21, m22, o_x, o_y, o_z, scale,
-    rows, columns,
-):  # fmt: skip
-    """Whether a sphere around a stretch of a path lies wholly in the solid (or holds nothing)."""
-    radius = spheres[path, index, 3]
-    if radius < 0.0:
-        return True
-    p_x, p_y, p_z = spheres[path, index, 0], spheres[path, index, 1], spheres[path, index, 2]
+def _holds(ceiling, floor, floored, radius, scale, x, y, z):  # type: ignore[no-untyped-def]
+    """Whether a sphere lies wholly in a solid: by the extremes around it, or by its depth and the steepest slope."""
     level = level_for(radius * scale)
     if level < 0:
         return False
-    x = o_x + (m00 * p_x + m01 * p_y + m02 * p_z) * scale
-    y = o_y + (m10 * p_x + m11 * p_y + m12 * p_z) * scale
-    z = o_z + m20 * p_x + m21 * p_y + m22 * p_z
-    row, column = node(y, rows), node(x, columns)
-    # either bound is enough: the lowest point above, or the depth against the steepest slope
-    return z + radius < lowest[level, row, column] or z + radius * stretch[level, row, column] < height_at(height, x, y)
+    height, lowest, _, stretch = ceiling
+    row, column = node(y, height.shape[0]), node(x, height.shape[1])
+    if not (
+        z + radius < lowest[level, row, column] or z + radius * stretch[level, row, column] < height_at(height, x, y)
+    ):
+        return False
+    if not floored:
+        return True
+    bottom, _, highest, stretch = floor
+    return z - radius > highest[level, row, column] or z - radius * stretch[level, row, column] > height_at(
+        bottom, x, y
+    )
 
 
 @njit(nogil=True, cache=True)

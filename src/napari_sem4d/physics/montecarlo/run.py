@@ -60,24 +60,49 @@ def run_montecarlo(
     progress, should_stop
         As everywhere; ``Cancelled`` is raised when ``should_stop`` returns True.
     """
-    material = find_material(specimen.material)
-    bounds = SurfaceBounds.of(specimen.height_nm, specimen.pixel_size_nm)
     rows, columns = specimen.height_nm.shape
+    solids = [specimen.material] if specimen.interface_nm is None else [specimen.material, specimen.substrate]
+    surface = _bounds(specimen.height_nm, specimen.pixel_size_nm)
+    interface = _NOTHING if specimen.interface_nm is None else _bounds(specimen.interface_nm, specimen.pixel_size_nm)
     beam_px = 0.0 if beam_fwhm_nm is None else beam_fwhm_nm / 2.3548 / specimen.pixel_size_nm
-    beam_x, beam_y = beam_tilt if beam_tilt is not None else (np.zeros(columns), np.zeros(rows))
+    beam = beam_tilt if beam_tilt is not None else (np.zeros(columns), np.zeros(rows))
     total = min(max(_PATHS_PER_ELECTRON * electrons_per_pixel, _SMALLEST_TOTAL), electrons_per_pixel * rows * columns)
     passes = min(math.ceil(total / _LIBRARY), electrons_per_pixel)
     shares = [electrons_per_pixel * (i + 1) // passes - electrons_per_pixel * i // passes for i in range(passes)]
     counter = _Counter(electrons_per_pixel * rows * columns, progress)
     for index, electrons in enumerate(shares):
-        library = draw_trajectories(
-            material, energy_kev, max(threshold_kev, LOWEST_THRESHOLD_KEV), math.ceil(total / passes),
-            seed * 1_000_003 + index, should_stop,
-        )  # fmt: skip
+        libraries = [
+            draw_trajectories(
+                find_material(solid), energy_kev, max(threshold_kev, LOWEST_THRESHOLD_KEV), math.ceil(total / passes),
+                (seed * 1_000_003 + index) * 2 + number, should_stop,
+            )
+            for number, solid in enumerate(solids)
+        ]  # fmt: skip
         send = _Pass(
-            bounds, library, specimen.pixel_size_nm, beam_px, beam_x, beam_y, electrons, seed, index, tallies, counter
+            surface,
+            interface,
+            libraries,
+            specimen.pixel_size_nm,
+            beam_px,
+            beam,
+            electrons,
+            seed,
+            index,
+            tallies,
+            counter,
         )
         for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (electrons * columns)))
+
+
+_Bounds = tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+_NOTHING: _Bounds = (
+    np.empty((0, 0)), np.empty((0, 0, 0), np.float32), np.empty((0, 0, 0), np.float32), np.empty((0, 0, 0), np.float32)
+)  # fmt: skip
+
+
+def _bounds(height_nm: NDArray[np.float32], pixel_size_nm: float) -> _Bounds:
+    bounds = SurfaceBounds.of(height_nm, pixel_size_nm)
+    return bounds.height, bounds.lowest, bounds.highest, bounds.stretch
 
 
 class _Counter:
@@ -98,12 +123,12 @@ class _Counter:
 class _Pass:
     """One pass over the specimen with one library; called with a range of rows."""
 
-    bounds: SurfaceBounds
-    library: TrajectoryLibrary
+    surface: _Bounds
+    interface: _Bounds
+    libraries: Sequence[TrajectoryLibrary]
     pixel_size_nm: float
     beam_px: float
-    beam_x: NDArray[np.float64]
-    beam_y: NDArray[np.float64]
+    beam: tuple[NDArray[np.float64], NDArray[np.float64]]
     electrons: int
     seed: int
     index: int
@@ -111,12 +136,12 @@ class _Pass:
     counter: _Counter
 
     def __call__(self, first: int, last: int) -> None:
-        capacity = (last - first) * self.bounds.height.shape[1] * self.electrons
+        capacity = (last - first) * self.surface[0].shape[1] * self.electrons
         pixel, state = np.empty(capacity, np.int32), np.empty((capacity, 4), np.float32)
+        kept = [(x.points, x.lengths, x.spheres, x.long_spheres) for x in self.libraries]
         count = walk_rows(
-            self.bounds.height, self.bounds.lowest, self.bounds.highest, self.bounds.stretch, self.pixel_size_nm,
-            self.beam_px, self.beam_x, self.beam_y, self.electrons, self.seed, np.uint64(self.index << 48), first, last,
-            self.library.points, self.library.lengths, self.library.spheres, self.library.long_spheres, pixel, state,
+            self.surface, self.interface, kept[0], kept[-1], self.pixel_size_nm, self.beam_px, *self.beam,
+            self.electrons, self.seed, np.uint64(self.index << 48), first, last, pixel, state,
         )  # fmt: skip
         for tally in self.tallies:
             tally.add(pixel[:count], state[:count])
