@@ -1,4 +1,4 @@
-"""The images that a microscope would record of a known surface: forward model plus noise. No fitting."""
+"""The images that a microscope would record of a known surface: an engine and a recording. No fitting."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV
 from napari_sem4d.physics.montecarlo.run import run_montecarlo
 from napari_sem4d.physics.montecarlo.tallies import DetectorTally
+from napari_sem4d.physics.recording import Recording, record
 from napari_sem4d.physics.reflectance import Reflectance, reflectance
 
 Engine = Literal["analytic", "montecarlo"]
@@ -65,8 +66,7 @@ def simulate(
     """
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}: this version has {', '.join(ENGINES)}")
-    if electrons_per_pixel is not None and not electrons_per_pixel > 0:
-        raise InputError(f"electrons_per_pixel must be positive or None, got {electrons_per_pixel}")
+    recording = Recording(electrons_per_pixel)
     if not setup.detectors:
         raise InputError("the setup has no detectors: add at least one")
     specimen = Specimen(np.asarray(height_nm), pixel_size_nm, setup.material)
@@ -74,13 +74,9 @@ def simulate(
     table = reflectance(setup, round(field.half_width_mm, 6))
     if engine == "montecarlo":
         signals = _montecarlo_signals(specimen, setup, field, electrons_per_pixel, seed, progress, should_stop)
-    else:
-        signals = _analytic_signals(specimen, setup, table, field)
-        if electrons_per_pixel is not None:
-            signals = _with_counting_noise(signals, setup, table, electrons_per_pixel, seed)
-    gain = np.array([1.0 if d.gain is None else d.gain for d in setup.detectors], np.float32)
-    offset = np.array([0.0 if d.offset is None else d.offset for d in setup.detectors], np.float32)
-    return np.asarray(gain[:, None, None] * signals + offset[:, None, None], np.float32)
+        return record(signals, setup, recording, followed=electrons_per_pixel, seed=seed, table=table)
+    signals = _analytic_signals(specimen, setup, table, field)
+    return record(signals, setup, recording, seed=seed, table=table)
 
 
 def _analytic_signals(specimen: Specimen, setup: Setup, table: Reflectance, field: Field) -> NDArray[np.float32]:
@@ -123,23 +119,3 @@ def height_slopes(
     padded = np.pad(height_nm, 1, mode="edge")
     scale = np.float32(0.5 / pixel_size_nm)
     return (padded[1:-1, 2:] - padded[1:-1, :-2]) * scale, (padded[:-2, 1:-1] - padded[2:, 1:-1]) * scale
-
-
-def _with_counting_noise(
-    signals: NDArray[np.float32], setup: Setup, table: Reflectance, electrons: float, seed: int
-) -> NDArray[np.float32]:
-    """Poisson numbers of electrons, each of the mean energy; a difference of diodes gets the noise of its parts.
-
-    Source: variance model of physics.md 5.8 with unit quantum efficiency.
-    """
-    rng = np.random.default_rng(seed)
-    noisy = np.empty_like(signals)
-    for index in range(len(setup.detectors)):
-        per_electron = table.per_electron[index]
-        if table.counting[index]:
-            counts = rng.poisson(np.maximum(signals[index], 0.0) * (electrons / per_electron))
-            noisy[index] = counts * (per_electron / electrons)
-        else:
-            sigma = np.sqrt(table.unsigned_flat[index] * per_electron / electrons)
-            noisy[index] = signals[index] + sigma * rng.standard_normal(signals[index].shape)
-    return noisy
