@@ -120,10 +120,11 @@ def test_a_tilted_stage_is_no_gain_error(segments: Segments) -> None:
 
 
 def test_gains_survive_missing_pixels_in_every_block(segments: Segments, rough: Rough) -> None:
-    height = mirrored(rough((128, 128)))
-    grey = TRUE_GAIN[:, None, None] * simulate(height, segments(), PIXEL_NM, electrons_per_pixel=20_000)
+    pixel = 10.0
+    height = mirrored(rough((128, 128), pixel_size_nm=pixel))
+    grey = TRUE_GAIN[:, None, None] * simulate(height, segments(), pixel, electrons_per_pixel=20_000)
     grey[np.random.default_rng(0).random(grey.shape) < 0.5] = np.nan
-    np.testing.assert_allclose(relative(solve(grey, segments(gain=None)).gain), 1.0, atol=5e-3)
+    np.testing.assert_allclose(relative(solve(grey, segments(gain=None), pixel).gain), 1.0, atol=5e-3)
 
 
 def test_a_level_area_without_grey_levels_is_refused(segments: Segments) -> None:

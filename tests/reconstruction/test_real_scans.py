@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_sem4d.metrology.calibration import calibrate_on_vickers
 from napari_sem4d.metrology.indent import Pyramid, find_pyramid
 from napari_sem4d.metrology.levelling import quadratic_terms
 from napari_sem4d.model import HeightMap, SemSeries, Setup
+from napari_sem4d.registration.segments import align_segments
 
 SEM = Path(__file__).parents[2].parent / "shared" / "data" / "sem"
 
@@ -48,9 +50,13 @@ def test_the_rough_film_is_rough_but_not_steeper_than_a_film(fei: HeightMap) -> 
 
 @pytest.fixture(scope="module")
 def vickers() -> tuple[SemSeries, Setup, HeightMap]:
+    """Scan, proposed setup and uncalibrated surface; the scan already aligned, so that it is not done five times."""
     series = s4.read_sem(sorted((SEM / "zeiss_qbsd_vickers").glob("*.tif")))
     setup = Setup.from_series(series)
-    return series, setup, s4.reconstruct(series, setup, samples=0)
+    result = s4.reconstruct(series, setup, samples=0)
+    images, _ = align_segments(series.frame(), series.detector_names)
+    aligned = SemSeries.from_arrays(images, series.pixel_size_nm, detector_names=series.detector_names)
+    return replace(aligned, saturation=series.saturation), setup, result
 
 
 def pyramid_of(result: HeightMap) -> Pyramid:

@@ -141,8 +141,8 @@ def test_a_level_region_makes_itself_level(segments: Segments) -> None:
 
 @pytest.mark.parametrize("electrons", [None, 20_000], ids=["noiseless", "noisy"])
 def test_a_region_is_the_same_part_of_the_whole(segments: Segments, rough: Rough, electrons: int | None) -> None:
-    images = GREY * simulate(rough((128, 128)), segments(), PIXEL_NM, electrons_per_pixel=electrons)
-    region = Region(30, 94, 40, 120)
+    images = GREY * simulate(rough((104, 104)), segments(), PIXEL_NM, electrons_per_pixel=electrons)
+    region = Region(20, 84, 12, 92)
     whole = reconstruct(images, segments(gain=None), PIXEL_NM, samples=0)
     part = reconstruct(images, segments(gain=None), PIXEL_NM, roi=region, samples=0)
     assert part.region == region
@@ -370,8 +370,8 @@ def test_the_result_tells_how_to_repeat_it(segments: Segments) -> None:
 
 def test_a_pixel_size_given_by_the_user_wins(segments: Segments) -> None:
     images = simulate(cone(), segments(), PIXEL_NM)
-    series = SemSeries.from_arrays(images, 2 * PIXEL_NM)
-    assert reconstruct(series, segments(), samples=0).pixel_size_nm == 2 * PIXEL_NM
+    series = SemSeries.from_arrays(images, PIXEL_NM / 2)
+    assert reconstruct(series, segments(), samples=0).pixel_size_nm == PIXEL_NM / 2
     result = reconstruct(series, segments(), PIXEL_NM, samples=0)
     assert result.pixel_size_nm == PIXEL_NM
     assert np.ptp(result.height_nm) == pytest.approx(300.0, rel=0.03)
@@ -390,20 +390,20 @@ def test_the_proposal_for_any_number_of_segments_reconstructs(count: int) -> Non
 def test_segments_recorded_one_after_the_other_are_shifted_onto_each_other(
     segments: Segments, agreement: Agree
 ) -> None:
-    side = 300
+    side, pixel = 300, 8.0
     rng = np.random.default_rng(0)
     grains = np.zeros((side, side))
     grains[rng.integers(0, side, 500), rng.integers(0, side, 500)] = rng.uniform(-1, 1, 500)
-    truth = 250.0 * ndimage.gaussian_filter(grains, 1.3)
-    images = simulate(truth, segments(), PIXEL_NM, electrons_per_pixel=20_000)
+    truth = 8.0 * pixel * ndimage.gaussian_filter(grains, 1.3)
+    images = simulate(truth, segments(), pixel, electrons_per_pixel=20_000)
     moved = np.stack([np.roll(image, k, axis=1) for k, image in zip((0, 3, -2, 4), images, strict=True)])
-    together = SemSeries.from_arrays(moved, PIXEL_NM)
+    together = SemSeries.from_arrays(moved, pixel)
     middle = (slice(20, -20), slice(20, -20))
     found = reconstruct(replace(together, simultaneous=None), segments(), samples=0)
     assert any("segments shifted onto A" in w for w in found.warnings)
     left = reconstruct(together, segments(), samples=0)
     assert not any("shifted" in w for w in left.warnings), "one scan has no drift between its segments"
-    right = reconstruct(images, segments(), PIXEL_NM, samples=0)
+    right = reconstruct(images, segments(), pixel, samples=0)
     good, bad = (agreement(r.height_nm[middle], right.height_nm[middle]).correlation for r in (found, left))
     assert good > 0.97
     assert bad < 0.9

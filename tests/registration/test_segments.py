@@ -17,7 +17,7 @@ from napari_sem4d.physics.instrument import simulate
 from napari_sem4d.registration.segments import align_segments, estimate_shifts, shift_image
 
 SCENES = Path(__file__).parents[2].parent / "shared" / "scenes"
-PIXEL_NM = 30.0
+PIXEL_NM = 5.0
 SIDE, MARGIN = 400, 30
 Images = NDArray[np.float32]
 
