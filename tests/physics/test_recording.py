@@ -59,7 +59,7 @@ def test_dose_is_current_times_dwell(segments: Segments) -> None:
 
 
 def test_noise_of_a_real_scan_is_met_at_its_dose() -> None:
-    """Nova NanoSEM 450, 7 kV, 0.525 nA, 20 us: 8 % noise (physics.md 5.8), a few hundredths of what could be counted."""
+    """Nova NanoSEM 450, 7 kV, 0.525 nA, 20 us: 8 % noise (physics.md 5.8), some per cent of what could be counted."""
     thirds = tuple(
         AnnularSegment(name=n, inner_radius_mm=1.5, outer_radius_mm=8.0, distance_mm=5.0, azimuth_deg=a, span_deg=120.0)
         for n, a in zip("ABC", (90.0, 210.0, 330.0), strict=True)

@@ -145,7 +145,11 @@ class Setup(_Model):
     schema_version: Literal[1] = 1
     beam_energy_kev: Positive | None = Field(None, description="Beam energy, keV; null: nominal emission law")
     beam_energy_kev_sigma: NonNegative | None = None
-    material: str | None = Field(None, description="Element or compound formula, e.g. Cu; null: nominal emission law")
+    material: str | None = Field(
+        None,
+        description="Element, compound or alloy, if need be with its density in g/cm3: Cu, Cu2O, brass, Cu2O@5.4, "
+        "(63%wt Cu // Zn)@8.44; null: nominal emission law",
+    )
     beam_fwhm_nm: Positive | None = Field(None, description="Full width at half maximum of the beam, nm")
     beam_current_pa: Positive | None = Field(None, description="Beam current, pA")
     dwell_time_us: Positive | None = Field(None, description="Dwell time per pixel, us")

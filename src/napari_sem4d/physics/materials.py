@@ -1,4 +1,4 @@
-"""What the beam meets: elements and compounds, and how many electrons they send back. No geometry, no beam optics."""
+"""What the beam meets: elements, compounds and alloys, and how many electrons they send back. No geometry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sem4d.model.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """An element or compound.
+    """An element, compound or alloy.
 
     Attributes
     ----------
@@ -75,9 +75,19 @@ class Material:
 
         0.54, 0.45, 0.37, 0.29 of the range for C, Si, Cu, Au: reference Monte Carlo (physics.md 5.5).
         """
+        return self._of_range(energy_kev, (0.54, 0.45, 0.37, 0.29))
+
+    def median_exit_radius_nm(self, energy_kev: float) -> float:
+        """Radius r50 around the beam within which half of the backscattered electrons leave.
+
+        0.254, 0.208, 0.156, 0.107 of the range for C, Si, Cu, Au: reference Monte Carlo (physics.md 5.5).
+        """
+        return self._of_range(energy_kev, (0.254, 0.208, 0.156, 0.107))
+
+    def _of_range(self, energy_kev: float, shares: tuple[float, float, float, float]) -> float:
+        """Share of the range, given for C, Si, Cu and Au and linear in ln Z in between."""
         log_z = [math.log(z) for z in (6, 14, 29, 79)]
-        share = float(np.interp(math.log(self.mean_atomic_number), log_z, [0.54, 0.45, 0.37, 0.29]))
-        return share * self.range_nm(energy_kev)
+        return float(np.interp(math.log(self.mean_atomic_number), log_z, shares)) * self.range_nm(energy_kev)
 
 
 # Stands for "material unknown": copper is in the middle of what labs look at, and the slope constant changes by
@@ -86,25 +96,90 @@ NOMINAL = Material("nominal", (29,), (1.0,), (63.546,), 8.96)
 NOMINAL_ENERGY_KEV = 10.0
 
 
+HEAVIEST = 98  # the published fits and tables end with californium
+_LARGEST_DENSITY = 25.0  # g/cm3; osmium has 22.6
+
+# Compounds that labs look at, g/cm3: as in the CRC Handbook of Chemistry and Physics; thermal oxide and amorphous
+# nitride films for SiO2 and Si3N4.
+_DENSITIES = {
+    "Cu2O": 6.0, "CuO": 6.31, "Cu(OH)2": 3.36, "Cu2S": 5.6, "CuS": 4.76, "CuCl": 4.14,
+    "SiO2": 2.2, "SiO": 2.18, "Si3N4": 3.17, "SiC": 3.16, "Al2O3": 3.97, "AlN": 3.26, "MgO": 3.6,
+    "GaAs": 5.32, "GaN": 6.1, "GaP": 4.14, "GaSb": 5.61, "InP": 4.81, "InAs": 5.67, "InSb": 5.77, "InN": 6.88,
+    "TiN": 5.21, "TiC": 4.93, "TiO2": 4.23, "CrN": 5.9, "Cr2O3": 5.22, "ZrN": 7.09, "ZrO2": 5.68,
+    "TaN": 13.7, "Ta2O5": 8.2, "HfO2": 9.68, "Nb2O5": 4.6, "WC": 15.6, "W2C": 17.2, "B4C": 2.5, "BN": 2.18,
+    "ZnO": 5.6, "ZnS": 4.04, "ZnSe": 5.65, "CdS": 4.83, "CdSe": 5.81, "CdTe": 5.85, "PbS": 7.6, "PbTe": 8.16,
+    "FeO": 6.0, "Fe2O3": 5.25, "Fe3O4": 5.17, "Fe3C": 7.69, "FeS2": 5.02, "NiO": 6.72, "CoO": 6.44, "Co3O4": 6.11,
+    "Ni3Al": 7.5, "NiAl": 5.9, "NiTi": 6.45, "Ag2O": 7.2, "Ag2S": 7.23, "AgCl": 5.56, "SnO2": 6.85, "In2O3": 7.18,
+    "MoO3": 4.7, "MoS2": 5.06, "WO3": 7.2, "WS2": 7.6, "WSe2": 9.32, "V2O5": 3.35, "MnO2": 5.08, "CeO2": 7.22,
+    "BaTiO3": 6.02, "SrTiO3": 5.12, "LaB6": 4.76, "Bi2Te3": 7.74, "LiCoO2": 5.1, "LiFePO4": 3.6, "Y3Al5O12": 4.56,
+    "CaCO3": 2.71, "CaF2": 3.18, "NaCl": 2.17, "KCl": 1.99, "H2O": 0.917,
+}  # fmt: skip
+
+# N, O, F and Cl take about this much room in solid compounds (g/cm3); their own density is that of the liquid.
+_GASES, _BOUND_GAS = (7, 8, 9, 17), 4.0
+
+# Alloys and polymers under their everyday names, as mass shares with their density.
+_NAMED = {
+    "steel": "(0.2%wt C // 0.7% Mn // 0.2% Si // Fe)@7.85",
+    "stainless steel": "(18.5%wt Cr // 9% Ni // 1.5% Mn // 0.5% Si // Fe)@7.95",  # AISI 304
+    "stainless steel 316": "(17%wt Cr // 12% Ni // 2.5% Mo // 1.5% Mn // 0.5% Si // Fe)@7.98",
+    "brass": "(63%wt Cu // Zn)@8.44",  # CuZn37
+    "bronze": "(92%wt Cu // Sn)@8.8",  # CuSn8
+    "inconel 718": "(53%wt Ni // 19% Cr // 5.1% Nb // 3% Mo // 0.9% Ti // 0.5% Al // Fe)@8.19",
+    "invar": "(36%wt Ni // Fe)@8.1",
+    "permalloy": "(80%wt Ni // Fe)@8.7",
+    "nichrome": "(80%wt Ni // Cr)@8.4",
+    "ti-6al-4v": "(6%wt Al // 4% V // Ti)@4.43",
+    "aluminium 6061": "(1%wt Mg // 0.6% Si // 0.3% Cu // 0.2% Cr // Al)@2.70",
+    "hard metal": "(6%wt Co // WC@15.6)@14.9",
+    "solder": "(63%wt Sn // Pb)@8.4",
+    "sac305": "(3%wt Ag // 0.5% Cu // Sn)@7.38",
+    "ito": "(90%wt In2O3@7.18 // SnO2@6.85)@7.1",
+    "gold-palladium": "(60%wt Au // Pd)@15.5",
+    "pmma": "C5H8O2@1.18",
+    "epoxy": "C21H25ClO5@1.16",
+    "polystyrene": "C8H8@1.05",
+    "polyimide": "C22H10N2O5@1.42",
+    "glass": "(73%wt SiO2@2.2 // 14% Na2O@2.27 // 9% CaO@3.34 // 4% MgO@3.6)@2.5",
+}
+_HOW = (
+    "give an element symbol or formula such as Cu, Si, Cu2O, SiO2, a name such as brass or stainless steel, mass "
+    "shares such as 63%wt Cu // Zn; the density in g/cm3 may follow as in Cu2O@6.0 or (63%wt Cu // Zn)@8.44"
+)
+
+
 @cache
 def find_material(name: str | None) -> Material:
-    """Look up an element symbol or compound formula; None is the nominal material.
+    """Look up an element, compound or alloy; None is the nominal material.
+
+    Parameters
+    ----------
+    name : str or None
+        An element symbol or compound formula (``Cu``, ``Cu2O``), the everyday name of an alloy (``brass``), or mass
+        shares (``18%wt Cr // 8% Ni // Fe``). ``@`` and a density in g/cm3 at the end overrides the density:
+        ``Cu2O@5.4`` for a porous film. Without one a listed density is taken, else one as if the elements kept their
+        volumes. The density sets lengths (range, exit radius), not yields.
 
     Raises
     ------
     InputError
-        If the text is no formula of known elements.
+        If the text is no formula of elements up to californium, or the density is impossible.
     """
     if name is None:
         return NOMINAL
     import periodictable
 
+    known = _NAMED.get(name.strip().lower(), name.strip())
+    text, at, given = known.rpartition("@")
+    if not at or ")" in given or "//" in given:  # no @, or that of one part of a mixture
+        text, at = known, ""
+    stated = _given_density(name, given) if at and text else None
     try:
-        atoms = periodictable.formula(name).atoms
+        atoms = periodictable.formula(text).atoms
         counts = {int(atom.number): float(count) for atom, count in atoms.items()}
     except Exception as error:  # the parser raises pyparsing, Key-, Type- and ValueErrors
         raise InputError(_unknown(name)) from error
-    if not counts or any(not 1 <= z <= 98 for z in counts):
+    if not counts or any(not 1 <= z <= HEAVIEST for z in counts):
         raise InputError(_unknown(name))
     total = sum(counts.values())
     masses = {int(atom.number): float(atom.mass) for atom in atoms}
@@ -113,33 +188,45 @@ def find_material(name: str | None) -> Material:
         tuple(counts),
         tuple(c / total for c in counts.values()),
         tuple(masses[z] for z in counts),
-        _density(name, counts, masses),
+        _density(text, counts, masses) if stated is None else stated,
     )
 
 
-# Compounds that labs look at; g/cm3 as in the CRC Handbook of Chemistry and Physics.
-_DENSITIES = {
-    "Cu2O": 6.0, "CuO": 6.31, "SiO2": 2.2, "Si3N4": 3.17, "Al2O3": 3.97, "GaAs": 5.32, "TiN": 5.21, "CrN": 5.9,
-    "TiO2": 4.23, "ZnO": 5.6, "WC": 15.6, "SiC": 3.16, "InP": 4.81, "GaN": 6.1, "MgO": 3.6, "Fe2O3": 5.25,
-}  # fmt: skip
+def _given_density(name: str, given: str) -> float:
+    """Density that the user wrote behind the @."""
+    try:
+        density = float(given)
+    except ValueError as error:
+        raise InputError(_bad_density(name, given)) from error
+    if not 0.01 <= density <= _LARGEST_DENSITY:
+        raise InputError(_bad_density(name, given))
+    return density
 
 
-def _density(name: str, counts: dict[int, float], masses: dict[int, float]) -> float:
+def _density(text: str, counts: dict[int, float], masses: dict[int, float]) -> float:
     """Density of a listed compound; of others as if the elements kept their volumes (only the range needs it)."""
     import periodictable
 
-    if name in _DENSITIES:
-        return _DENSITIES[name]
+    if text in _DENSITIES:
+        return _DENSITIES[text]
     volume = 0.0
     for z, count in counts.items():
-        # gases and elements without a stated density take about the volume that oxygen and nitrogen have in solids
         density = periodictable.elements[z].density
-        volume += count * masses[z] / float(density if density and density > 0.1 else 2.0)
+        if z in _GASES and len(counts) > 1:
+            density = _BOUND_GAS
+        volume += count * masses[z] / float(density or _BOUND_GAS)
     return sum(masses[z] * c for z, c in counts.items()) / volume
 
 
 def _unknown(name: str) -> str:
-    return f"unknown material {name!r}: give an element symbol or formula such as Cu, Si, Cu2O, SiO2"
+    return f"unknown material {name!r}: {_HOW}"
+
+
+def _bad_density(name: str, given: str) -> str:
+    return (
+        f"material {name!r}: {given!r} is no density; write g/cm3 between 0.01 and {_LARGEST_DENSITY:g} behind the @, "
+        "as in Cu2O@6.0"
+    )
 
 
 def element_backscatter_coefficient(atomic_number: int, energy_kev: float) -> float:

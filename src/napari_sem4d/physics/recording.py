@@ -151,7 +151,7 @@ def record(
     if recording.bits is None:
         return np.asarray(grey, np.float32)
     kind = np.uint8 if recording.bits == 8 else np.uint16
-    return np.clip(np.rint(grey), 0, np.iinfo(kind).max).astype(kind)
+    return np.asarray(np.clip(np.rint(grey), 0, np.iinfo(kind).max), kind)
 
 
 def _drifted(means: NDArray[np.float32], recording: Recording) -> NDArray[np.float32]:
