@@ -87,6 +87,7 @@ class Window:
         self.wait_until(lambda: not self.session.current_run.is_running, timeout=60_000)
         run = self.session.current_run
         assert run.state == "done", run.error
+        self.wait_until(lambda: self.workbench.shown_run is run)
         return run.result
 
     @property

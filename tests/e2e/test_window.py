@@ -126,7 +126,7 @@ def test_nan_pixels_do_not_stop_a_reconstruction(window: Any, bump: Any) -> None
     series = bump.series()
     series.full_images[:, :2, 30:33, 60:64] = np.nan  # two segments left: no slope
     window.workbench.open_series(series)
-    window.wait_until(lambda: window.session.series is series)
+    window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     result = window.reconstruct()
     assert not result.valid[30:33, 60:64].any()
     (surface,) = window.surfaces
@@ -206,11 +206,60 @@ def test_closing_the_viewer_in_the_middle_of_a_run_is_clean(
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
     dock.workbench.open_series(bump.series())
-    wait_until(lambda: dock.workbench.session.series is not None)
+    wait_until(dock.reconstruct_button.isEnabled)
     dock.reconstruct_button.click()
     wait_until(slow.started.is_set)
     viewer.close()
     assert slow.stopped.wait(1.0)
+
+
+def test_closing_the_viewer_while_images_are_added_is_clean(
+    make_napari_viewer: Any, bump: Any, qtbot: Any, wait_until: Any
+) -> None:
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+    bench = dock.workbench
+    bench.open_series(bump.series())
+    wait_until(lambda: bench.session.series is not None)
+    assert len(viewer.layers) < 4
+    viewer.close()
+    wait_until(lambda: not bench.busy)
+
+
+def test_another_result_takes_the_place_of_the_first(window: Any, bump: Any, tmp_path: Path, slow: Any) -> None:
+    slow.release.set()
+    window.drop(bump.write(tmp_path))
+    window.reconstruct()
+    (surface,) = window.surfaces
+    window.viewer.scene.camera.zoom *= 1.5
+    zoom = window.viewer.scene.camera.zoom
+    window.reconstruct()
+    assert window.surfaces == [surface]  # removing layers holds the window, and throws away what the user has set
+    assert surface.data[2].max() == 2.0
+    assert window.workbench.result.height.data.max() == 2.0
+    assert window.viewer.scene.camera.zoom == zoom  # the same place: before and after can be compared
+    window.session.set_region(Region(10, 50, 20, 70))
+    window.reconstruct()
+    assert np.allclose(surface.data_to_world((0, 0, 0))[-2:], (200, 400))
+    assert window.viewer.scene.camera.zoom != zoom
+    assert len(window.workbench.result.height.data[0, 0]) == 40
+
+
+def test_the_colour_bar_says_its_unit(window: Any, bump: Any, tmp_path: Path) -> None:
+    window.drop(bump.write(tmp_path))
+    window.reconstruct()
+    text = window.viewer.canvas.overlays["sem4d_unit"]
+    window.wait_until(lambda: text.visible and window.surfaces[0].colorbar.visible)
+    assert text.text.splitlines()[0] == "height (a.u.)"
+    assert text.text.splitlines()[1].startswith("z × ")
+    window.session.set_setup(bump.setup)
+    window.reconstruct()
+    assert text.text.startswith("height (nm)\n")
+    window.click(window.dock.reconstruct_panel.result_box.map_button)
+    window.wait_until(lambda: window.workbench.result.height.colorbar.visible)
+    assert text.text == "height (nm)"  # a map is not stretched
+    window.drop(bump.write(tmp_path / "other"))
+    assert not text.visible
 
 
 def test_the_time_slider_moves_surface_and_map(window: Any, bump: Any, tmp_path: Path) -> None:
@@ -222,7 +271,7 @@ def test_the_time_slider_moves_surface_and_map(window: Any, bump: Any, tmp_path:
 
     series = SemSeries.from_arrays(images, pixel_size_nm=20.0, time_s=[0, 60, 120], detector_names=list("ABCD"))
     window.workbench.open_series(series)
-    window.wait_until(lambda: window.session.series is series)
+    window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     window.session.set_setup(bump.setup)
     window.reconstruct()
     (surface,) = window.surfaces
@@ -253,7 +302,7 @@ def test_only_the_scan_shown_of_a_series(window: Any, bump: Any) -> None:
 
     series = SemSeries.from_arrays(np.stack([bump.images] * 3), pixel_size_nm=20.0, detector_names=list("ABCD"))
     window.workbench.open_series(series)
-    window.wait_until(lambda: window.session.series is series)
+    window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     window.viewer.dims.set_current_step(0, 2)
     window.dock.show_step(2)
     window.click(window.dock.reconstruct_panel.one_scan_button)

@@ -32,7 +32,7 @@ def panel(workbench: Workbench, qtbot: Any) -> DataPanel:
 @pytest.fixture
 def opened(panel: DataPanel, workbench: Workbench, bump: Any, tmp_path: Path, wait_until: Wait) -> DataPanel:
     panel.drop_area.dropped.emit(bump.write(tmp_path))
-    wait_until(lambda: workbench.session.series is not None)
+    wait_until(lambda: workbench.session.series is not None and not workbench.busy)
     return panel
 
 
@@ -57,6 +57,7 @@ def test_a_segment_taken_out_goes_to_the_other_channels(
     assert set_cell(opened, 3, SEGMENT, ticked, Qt.ItemDataRole.CheckStateRole)
     wait_until(lambda: workbench.session.series.detector_names == ("A", "B", "C"))
     assert list(workbench.session.series.others) == ["D"]
+    wait_until(lambda: not workbench.busy)
     assert len(viewer.layers) == 4
     assert workbench.session.setup.detector_names == ("A", "B", "C")
 
@@ -91,7 +92,7 @@ def test_a_missing_pixel_size_is_asked_for_and_never_guessed(
     panel: DataPanel, workbench: Workbench, bump: Any, tmp_path: Path, qtbot: Any, viewer: ViewerModel, wait_until: Wait
 ) -> None:
     panel.drop_area.dropped.emit(bump.write(tmp_path, with_pixel_size=False))
-    wait_until(lambda: workbench.session.series is not None)
+    wait_until(lambda: workbench.session.series is not None and not workbench.busy)
     assert workbench.session.series.pixel_size_nm is None
     assert panel.pixel_size_edit.text() == ""
     assert "enter it" in panel.pixel_size_edit.placeholderText()
@@ -100,7 +101,8 @@ def test_a_missing_pixel_size_is_asked_for_and_never_guessed(
     qtbot.keyClick(panel.pixel_size_edit, Qt.Key.Key_Return)
     assert workbench.session.series.pixel_size_nm == 12.5
     assert workbench.session.obstacle() == ""
-    assert viewer.layers[0].scale[-1] == 12.5
+    wait_until(lambda: not workbench.busy)
+    assert [layer.scale[-1] for layer in viewer.layers] == [12.5] * 4
 
 
 @pytest.mark.parametrize("text", ["wide", "-3", "0", "nan"])
@@ -115,10 +117,13 @@ def test_an_impossible_pixel_size_is_refused_and_the_old_one_comes_back(
     assert opened.pixel_size_edit.text() == "20"
 
 
-def test_the_image_area_can_be_corrected(opened: DataPanel, workbench: Workbench, viewer: ViewerModel) -> None:
+def test_the_image_area_can_be_corrected(
+    opened: DataPanel, workbench: Workbench, viewer: ViewerModel, wait_until: Wait
+) -> None:
     opened.crop["last row"].setValue(59)
     assert workbench.session.series.region == Region(0, 60, 0, 96)
-    assert viewer.layers[0].data.shape[-2:] == (60, 96)
+    wait_until(lambda: not workbench.busy)
+    assert [layer.data.shape[-2:] for layer in viewer.layers] == [(60, 96)] * 4
     assert "12 rows" in opened.crop_note.text()
 
 
@@ -163,7 +168,7 @@ def test_a_folder_of_scans_is_a_series(
     for scan in ("s01", "s02", "s03"):
         bump.write(tmp_path, scan=scan)
     panel.drop_area.dropped.emit([tmp_path])
-    wait_until(lambda: workbench.session.series is not None)
+    wait_until(lambda: workbench.session.series is not None and not workbench.busy)
     assert workbench.session.series.images.shape == (3, 4, 72, 96)
     assert "3 scans" in panel.summary.text()
     assert viewer.dims.nsteps[0] == 3

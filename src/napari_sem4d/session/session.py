@@ -57,8 +57,7 @@ class Session:
     @property
     def name(self) -> str:
         """Short name of the scan: what the names of its files have in common, or else the name of their folder."""
-        metadata = self.series.channel_metadata if self.series is not None else ()
-        return scan_name([m.source for m in metadata])
+        return series_name(self.series) if self.series is not None else scan_name([])
 
     def set_series(self, series: SemSeries, grouping: Grouping | None = None) -> None:
         """Take a new scan; a running reconstruction of the old one is given up.
@@ -332,6 +331,11 @@ class Session:
         if self.series is None:
             raise InputError("No scan is open: drop the images of all segments on the Data step.")
         return self.series
+
+
+def series_name(series: SemSeries) -> str:
+    """Return a short name for a series from the files it was read from."""
+    return scan_name([m.source for m in series.channel_metadata])
 
 
 def scan_name(sources: Sequence[str]) -> str:

@@ -47,11 +47,12 @@ def open_demo(scan: Path, setup: Setup, pictures: Path | None = None) -> list[Pa
     bench = workbench_of(viewer)
     bench.session.set_setup(setup)  # kept, since it names the segments of the scan
 
-    def reconstruct() -> None:
-        bench.session.series_changed.disconnect(reconstruct)
-        bench.reconstruct()
+    def reconstruct(busy: str) -> None:
+        if not busy and bench.session.series is not None:  # the images are shown
+            bench.busy_changed.disconnect(reconstruct)
+            bench.reconstruct()
 
-    bench.session.series_changed.connect(reconstruct)
+    bench.busy_changed.connect(reconstruct)
     bench.open_files([scan])
     if pictures is None:
         napari.run()

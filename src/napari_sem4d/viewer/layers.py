@@ -126,19 +126,20 @@ def scan_layers(series: SemSeries, name: str, limits: Mapping[str, Limits]) -> l
 
 
 def height_layer(heights: Heights, limits: Limits) -> Image:
-    """Return the height map (or series) as an image layer with a colour bar that carries its unit."""
+    """Return the height map (or series) as an image layer, hidden until it is looked at."""
     layer = Image(
         np.asarray(heights.frames)[:, None] if isinstance(heights.frames, np.ndarray) else heights.frames[:, None],
         name=f"{heights.name} height ({heights.unit})",
         colormap=HEIGHT_COLORMAP,
         contrast_limits=limits,
         metadata={"unit": heights.unit},
+        visible=False,
         axis_labels=AXES,
         units=("s", "nm", "nm", "nm"),
         scale=(_interval(heights.time_s), *(heights.pixel_size_nm,) * 3),
         translate=(float(heights.time_s[0]), 0.0, *heights.origin_nm),
     )
-    _show_color_bar(layer)
+    _place_color_bar(layer)
     return layer
 
 
@@ -162,7 +163,7 @@ def surface_layer(heights: Heights, mesh: Mesh, limits: Limits, exaggeration: fl
         translate=(0.0, *heights.origin_nm),
         metadata={"unit": heights.unit},
     )
-    _show_color_bar(layer)
+    _place_color_bar(layer)
     return layer
 
 
@@ -181,11 +182,7 @@ def _interval(time_s: NDArray[np.float64]) -> float:
     return float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
 
 
-def _show_color_bar(layer: Image | Surface) -> None:
-    # napari's colour bar has no unit; the layer's name, which ends with it, is shown above the bar.
-    layer.name_overlay.position = "top_right"
-    layer.name_overlay.order = layer.colorbar.order - 1
-    layer.name_overlay.visible = True
+def _place_color_bar(layer: Image | Surface) -> None:
+    """Prepare the colour bar; it is made visible when the layer is looked at, since each costs 0.1 s to draw first."""
     layer.colorbar.size = _COLOR_BAR_SIZE
     layer.colorbar.position = "top_right"
-    layer.colorbar.visible = True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer, Shapes
+from napari.components.overlays import TextOverlay
+from napari.layers import Image, Layer, Shapes, Surface
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -21,6 +23,7 @@ from napari_sem4d.viewer.layers import (
     surface_name,
 )
 from napari_sem4d.viewer.mesh import Mesh, height_mesh, natural_exaggeration
+from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
 MOST_FACES_AT_REST = 262_144
@@ -30,6 +33,7 @@ _REST_AFTER_MS = 300
 _VIEW_DIRECTION = (-0.75, -0.62, 0.22)
 _UP = (1.0, 0.0, 0.0)
 _FILL = 0.92
+_UNIT = "sem4d_unit"  # key among the overlays of the canvas
 
 
 class Prepared:
@@ -75,6 +79,8 @@ class ResultView(QObject):
     ----------
     viewer : napari viewer
     prepared : Prepared
+    hidden : sequence of Layer
+        What the view before has hidden in 3D and would have shown again in 2D.
 
     Attributes
     ----------
@@ -93,7 +99,7 @@ class ResultView(QObject):
 
     display_changed = Signal(bool)
 
-    def __init__(self, viewer: Any, prepared: Prepared) -> None:
+    def __init__(self, viewer: Any, prepared: Prepared, hidden: Sequence[Layer] = ()) -> None:
         super().__init__()
         self._viewer = viewer
         self.heights = prepared.heights
@@ -104,21 +110,106 @@ class ResultView(QObject):
         self.shown_frame = 0
         self._wanted_frame = 0
         self.is_at_rest = True
-        self._hidden_in_3d: list[Layer] = []
+        self._hidden_in_3d: list[Layer] = list(hidden)
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
         self._soon = self._timer(0, self._show_wanted_frame)
         self._rest = self._timer(_REST_AFTER_MS, self._refine)
-        viewer.canvas.overlay_tiling.top_right = "vertical"
-        viewer.add_layer(self.height)
-        self._follow_display()
-        self._follow_time()
-        viewer.dims.events.ndisplay.connect(self._follow_display)
-        viewer.dims.events.current_step.connect(self._follow_time)
-        viewer.layers.events.removed.connect(self._note_removal)
+        self._soon_dressed = self._timer(0, self._dress)
+        self._appearing: Turns | None = None
+
+    def appear(self, done: Callable[[], object]) -> None:
+        """Put the result into the viewer and turn to the surface, in small steps.
+
+        Parameters
+        ----------
+        done : callable
+            Called when the surface can be seen.
+        """
+        # The images are hidden before napari would slice all of them as volumes, the surface comes after the turn to
+        # 3D, and the colour bar after it: each of these holds the window for some ten milliseconds.
+        steps = (self._add_height, self._hide_images, self._turn, self._follow_display, self._look_at_surface)
+        self._appearing = Turns(self._viewer, steps, done)
+        self._appearing.start()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the user has left its layers in the viewer."""
+        return not self._discarded and self.height in self._viewer.layers
+
+    def show_other(self, prepared: Prepared, done: Callable[[], object]) -> None:
+        """Show another result in the same layers: removing layers makes napari collect garbage for 0.2 s each.
+
+        Parameters
+        ----------
+        prepared : Prepared
+        done : callable
+            Called when the surface can be seen.
+        """
+        if self._refining is not None:
+            self._refining.cancel()
+        self._rest.stop()
+        same_place = prepared.heights.place == self.heights.place
+        self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
+        self.shown_frame = 0
+        self.is_at_rest = True
+        steps = (
+            partial(self._take_height, prepared.height),
+            partial(self._take_surface, prepared.surface),
+            self._hide_images,
+            self._turn_to_surface,
+            self._follow_time,
+            *(() if same_place and self.is_3d else (self._look_at_surface,)),
+        )
+        self._appearing = Turns(self._viewer, steps, done)
+        self._appearing.start()
+
+    def _take_height(self, new: Image) -> None:
+        self.height.data = new.data
+        self._take_place(self.height, new)
+        self._take_limits(self.height, new)
+
+    def _take_surface(self, new: Surface) -> None:
+        with self.surface.events.blocker_all():
+            self.surface.vertex_colors = None
+            self.surface.data = new.data
+            self.surface.vertex_colors = new.vertex_colors
+        self._take_place(self.surface, new)
+        self._take_limits(self.surface, new)
+        self.surface.events.set_data()
+        self.surface.events.extent()
+        self.surface.events.data(value=self.surface.data)
+        self.surface.colormap = self.height.colormap
+        self._show_unit()
+
+    @staticmethod
+    def _take_place(layer: Layer, new: Layer) -> None:
+        layer.name, layer.metadata = new.name, new.metadata
+        for name in ("scale", "translate"):
+            if not np.array_equal(getattr(layer, name), getattr(new, name)):
+                setattr(layer, name, getattr(new, name))
+
+    def _take_limits(self, layer: Image | Surface, new: Image | Surface) -> None:
+        with layer.events.contrast_limits.blocker(self._recolor):
+            layer.contrast_limits_range = new.contrast_limits_range
+            layer.contrast_limits = new.contrast_limits
+
+    def _turn_to_surface(self) -> None:
+        self._viewer.dims.ndisplay = 3
+
+    def _add_height(self) -> None:
+        self._viewer.canvas.overlay_tiling.top_right = "vertical"
+        self._viewer.add_layer(self.height)
+        self._viewer.layers.events.removed.connect(self._note_removal)
+
+    def _turn(self) -> None:
+        self._viewer.dims.ndisplay = 3
+        self._viewer.dims.events.ndisplay.connect(self._follow_display)
+        self._viewer.dims.events.current_step.connect(self._follow_time)
         self.height.events.colormap.connect(self._recolor)
         self.height.events.contrast_limits.connect(self._recolor)
+        self._follow_time()
 
     def show_surface(self) -> None:
         """Turn to the 3D display and look at the surface from the front."""
@@ -154,24 +245,45 @@ class ResultView(QObject):
         self.exaggeration = float(factor)
         self.surface.scale = (self.exaggeration, 1.0, 1.0)
         self.surface.name = surface_name(self.heights, self.exaggeration)
+        self._show_unit()
         self._recolor()
 
-    def discard(self) -> None:
-        """Take the layers out of the viewer and let go of it."""
-        self._discarded = True
-        self._soon.stop()
-        self._rest.stop()
+    def discard(self) -> tuple[Layer, ...]:
+        """Take the layers out of the viewer and let go of it.
+
+        Returns
+        -------
+        tuple of Layer
+            Hidden images, for the next view; :meth:`give_back` shows them again when there is none.
+        """
+        self._let_go()
         if self._refining is not None:
             self._refining.cancel()
         self._viewer.dims.events.ndisplay.disconnect(self._follow_display)
         self._viewer.dims.events.current_step.disconnect(self._follow_time)
         self._viewer.layers.events.removed.disconnect(self._note_removal)
-        self._show_images_again()
         if len(self.heights) > 1:
             self._show_time(False)
         for layer in (self.height, self.surface):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+        hidden, self._hidden_in_3d = tuple(self._hidden_in_3d), []
+        return hidden
+
+    @staticmethod
+    def give_back(viewer: Any, hidden: Sequence[Layer]) -> None:
+        """Show images again that a view has hidden, in 2D: as volumes they would cost a second."""
+        viewer.dims.ndisplay = 2
+        for layer in hidden:
+            layer.visible = True
+
+    def _let_go(self) -> None:
+        self._discarded = True
+        if self._appearing is not None:
+            self._appearing.stop()
+        for timer in (self._soon, self._rest, self._soon_dressed):
+            timer.stop()
+        self._unit_text().visible = False
 
     @property
     def _surface_is_shown(self) -> bool:
@@ -198,9 +310,11 @@ class ResultView(QObject):
             elif self._viewer.dims.ndisplay == 2 and self._surface_is_shown:
                 self._viewer.layers.remove(self.surface)
                 self._show_images_again()
+                self.height.visible = True
                 self._viewer.layers.selection.active = self.height
         finally:
             self._swapping = False
+        self._soon_dressed.start()
         self.display_changed.emit(self.is_3d)
 
     def _hide_images(self) -> None:
@@ -214,6 +328,24 @@ class ResultView(QObject):
             layer.visible = True
         self._hidden_in_3d = []
 
+    def _dress(self) -> None:
+        # A colour bar takes 0.1 s to make: in a turn of its own, after the picture is there.
+        (self.surface if self.is_3d else self.height).colorbar.visible = True
+        self._show_unit()
+
+    def _show_unit(self) -> None:
+        # napari's colour bar has no unit: this stands right above it.
+        stretched = f"\nz × {self.exaggeration:g}" if self.is_3d else ""
+        text = self._unit_text()
+        text.text = f"height ({self.heights.unit}){stretched}"
+        text.visible = True
+
+    def _unit_text(self) -> TextOverlay:
+        overlays = self._viewer.canvas.overlays
+        if _UNIT not in overlays:
+            overlays[_UNIT] = TextOverlay(position="top_right")
+        return overlays[_UNIT]
+
     def _note_removal(self, event: Any) -> None:
         # The user deleted a layer: the rest of the result stays, the surface does not come back by itself.
         if (event.value is self.surface and not self._swapping) or (
@@ -223,9 +355,7 @@ class ResultView(QObject):
 
     def discard_surface(self) -> None:
         """Forget the surface after the user has deleted it."""
-        self._discarded = True
-        self._soon.stop()
-        self._rest.stop()
+        self._let_go()
         self._show_images_again()
 
     def _recolor(self, event: object = None) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Image
 
-from napari_sem4d.model import InputError, SemSeries
+from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Place
 from napari_sem4d.viewer.drawn_areas import DrawnArea
-from napari_sem4d.viewer.layers import Limits, scan_layers
 from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.turns import Turns
 
 Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap"]
 _MARKS: Mapping[Place, tuple[str, str]] = {
@@ -40,6 +40,8 @@ class ScanView:
         self._viewer = viewer
         self._session = session
         self.layers: list[Image] = []
+        self._obsolete: list[Image] = []
+        self._adding: Turns | None = None
         self.areas: Mapping[Purpose, DrawnArea] = {
             "region": DrawnArea(viewer, "Region to reconstruct", "#ffb000", self._take_region),
             "level": DrawnArea(viewer, "Level area", "#648fff", self._take_level_region),
@@ -51,16 +53,37 @@ class ScanView:
             },
         }
 
-    def show(self, series: SemSeries, name: str, limits: Mapping[str, Limits]) -> None:
-        """Replace the image layers by those of ``series``; the areas belong to the old images and go."""
-        self.clear()
-        self.layers = scan_layers(series, name, limits)
+    def show(self, layers: Sequence[Image], done: Callable[[], object]) -> None:
+        """Replace the image layers by those of another scan; the areas belong to the old images and go.
+
+        Each layer is a turn of the event loop: adding four at once holds the window for most of a second.
+
+        Parameters
+        ----------
+        layers : sequence of Image
+            As :func:`scan_layers` makes them.
+        done : callable
+            Called when all are in the viewer.
+        """
+        self._stop_adding()
+        self._obsolete += self.layers
+        self.layers = list(layers)
+        self._adding = Turns(self._viewer, self._changes(), done)
+        self._adding.start()
+
+    def _changes(self) -> Iterator[Callable[[], object]]:
+        yield self._remove_areas
+        while self._obsolete:
+            yield self._remove_obsolete
+        yield partial(setattr, self._viewer.dims, "ndisplay", 2)
         for layer in self.layers:
-            self._viewer.add_layer(layer)
+            yield partial(self._viewer.add_layer, layer)
+        yield self._look_at_first
+
+    def _look_at_first(self) -> None:
         if self.layers:
             self._viewer.layers.selection.active = self.layers[0]
-        self._viewer.dims.ndisplay = 2
-        self._viewer.dims.set_point(0, float(series.time_s[0]))
+            self._viewer.dims.set_point(0, float(self.layers[0].translate[0]))
         self._viewer.reset_view()
         self._viewer.canvas.overlays.scale_bar.visible = True
 
@@ -73,12 +96,26 @@ class ScanView:
 
     def clear(self) -> None:
         """Take the image layers and the drawn areas out of the viewer."""
+        self._stop_adding()
+        self._remove_areas()
+        self._obsolete += self.layers
+        self.layers = []
+        while self._obsolete:
+            self._remove_obsolete()
+
+    def _stop_adding(self) -> None:
+        if self._adding is not None:
+            self._adding.stop()
+            self._adding = None
+
+    def _remove_obsolete(self) -> None:
+        layer = self._obsolete.pop()
+        if layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _remove_areas(self) -> None:
         for area in self.areas.values():
             area.remove()
-        for layer in self.layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        self.layers = []
 
     def shown_frame(self) -> int:
         """Index of the scan at which the time slider stands."""

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary, proxy
 
+from napari.layers import Image, Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import InputError, SemSeries, Setup
 from napari_sem4d.session import Result, Run, Session
 from napari_sem4d.session.calibration import Found, measure
-from napari_sem4d.viewer.layers import Heights, Limits, scan_limits
+from napari_sem4d.session.session import series_name
+from napari_sem4d.viewer.layers import Heights, Limits, scan_layers, scan_limits
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
@@ -29,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What reading files gave: a series, or a grouping that makes none yet and the reason."""
+    """What reading files gave: a series, or a grouping that makes none yet and the reason.
+
+    ``layers`` are made with it, in the worker: the first one loads the registry of units, which takes half a second.
+    """
 
     grouping: Grouping | None
     series: SemSeries | None
     limits: Mapping[str, Limits]
+    layers: Sequence[Image] = ()
     problem: InputError | None = None
 
 
@@ -54,9 +60,11 @@ class Workbench:
         self.session = Session()
         self.scan = ScanView(self._viewer, self.session)
         self.result: ResultView | None = None
+        self._coming: ResultView | None = None
         self.shown_run: Run | None = None
         self.busy = ""
         self._limits: dict[str, Limits] = {}
+        self._new_layers: Sequence[Image] = ()
         self._reading: Computation[Opened] | None = None
         self._writing: Computation[Path] | None = None
         self._measuring: Computation[Found] | None = None
@@ -82,7 +90,7 @@ class Workbench:
 
     def open_series(self, series: SemSeries) -> None:
         """Take a series that is already in memory."""
-        self._open(lambda: Opened(None, series, scan_limits(series)), "Opening the scan …")
+        self._open(lambda: _opened(None, series), "Opening the scan …")
 
     def _open(self, read: Callable[[], Opened], busy: str, *, correcting: bool = False) -> None:
         if self._reading is not None:
@@ -90,12 +98,13 @@ class Workbench:
 
         def take(opened: Opened) -> None:
             if self._reading is reading:
-                self._end_reading()
+                self._reading = None
                 self._take_opened(opened, correcting)
 
         def fail(error: Exception) -> None:
             if self._reading is reading:
-                self._end_reading()
+                self._reading = None
+                self._set_busy("")
                 tell_failure(error, "open the files")
                 self.session.series_changed.emit()  # views show again what is open
 
@@ -107,22 +116,23 @@ class Workbench:
     def _take_opened(self, opened: Opened, correcting: bool) -> None:
         if opened.series is not None:
             self._limits = dict(opened.limits)
-            self.session.set_series(opened.series, opened.grouping)
+            self._new_layers = opened.layers
+            self.session.set_series(opened.series, opened.grouping)  # shows it, too
         elif opened.grouping is not None and opened.problem is not None:
+            self._set_busy("")
             self.session.set_grouping(opened.grouping, str(opened.problem))
             if not correcting:  # while the user swaps names, every step in between is wrong: the panel says so
                 tell_failure(opened.problem, "open the files")
-
-    def _end_reading(self) -> None:
-        self._reading = None
-        self._set_busy("")
 
     def _show_scan(self) -> None:
         series = self.session.series
         if series is not None and series is not self._shown_series:
             self._shown_series = series
             self._forget_result()
-            self.scan.show(series, self.session.name, self._limits)
+            layers = self._new_layers or scan_layers(series, self.session.name, self._limits)
+            self._new_layers = ()
+            self._set_busy(self.busy or "Showing the scan …")
+            self.scan.show(layers, lambda: self._set_busy(""))
 
     # Scans that a reader or the sample put into the viewer ----------------------------------------------------
 
@@ -148,6 +158,8 @@ class Workbench:
         self._shown_series = series
         self._forget_result()
         self.scan.adopt(layers)
+        if self._reading is None:
+            self._set_busy("")
         self.session.set_series(series)
         if self._expected is not None and self._expected[0] is series:
             self.session.set_setup(self._expected[1])
@@ -295,17 +307,27 @@ class Workbench:
         return True
 
     def _show(self, run: Run | None, prepared: Prepared) -> None:
-        self._forget_result()
-        self.result = ResultView(self._viewer, prepared)
-        self.shown_run = run
-        self.result.show_surface()
-        self.result_shown.emit()
+        def done() -> None:
+            self._coming = None
+            self.result, self.shown_run = view, run
+            self.result_shown.emit()
+
+        if self.result is not None and self.result.is_whole:
+            view = self.result
+            view.show_other(prepared, done)
+        else:
+            view = ResultView(self._viewer, prepared, self._discard_result())
+            view.appear(done)
+        self._coming = view
+
+    def _discard_result(self) -> tuple[Layer, ...]:
+        view = self._coming or self.result
+        self.result = self._coming = self.shown_run = None
+        return view.discard() if view is not None else ()
 
     def _forget_result(self) -> None:
-        if self.result is not None:
-            self.result.discard()
-            self.result = None
-            self.shown_run = None
+        if self._coming is not None or self.result is not None:
+            ResultView.give_back(self._viewer, self._discard_result())
             self.result_shown.emit()
 
     def _note_failure(self, error: Exception, doing: str) -> None:
@@ -345,9 +367,14 @@ def _read_grouping(grouping: Grouping, pixel_size_nm: float | None) -> Opened:
 
     try:
         series = read_sem(grouping, pixel_size_nm=pixel_size_nm)
-        return Opened(grouping, series, scan_limits(series))
     except InputError as error:
-        return Opened(grouping, None, {}, error)
+        return Opened(grouping, None, {}, problem=error)
+    return _opened(grouping, series)
+
+
+def _opened(grouping: Grouping | None, series: SemSeries) -> Opened:
+    limits = scan_limits(series)
+    return Opened(grouping, series, limits, scan_layers(series, series_name(series), limits))
 
 
 def _reconstruct(run: Run, progress: Progress, should_stop: ShouldStop) -> tuple[Result, Prepared]:
