@@ -64,6 +64,13 @@ def test_a_larger_pyramid_is_measured_better(pyramid: MakePyramid) -> None:
     np.testing.assert_allclose(own, 1.0, atol=0.01, err_msg="rise is slope times apothem")
 
 
+def test_a_tilt_that_a_gain_error_leaves_changes_no_size(pyramid: MakePyramid) -> None:
+    level, tilted = (find_pyramid(pyramid(background=b), PIXEL_NM) for b in ((0.0, 0.0), (0.08, -0.05)))
+    np.testing.assert_allclose(tilted.rises_nm, level.rises_nm, rtol=0.03)
+    np.testing.assert_allclose(tilted.apothems_nm, level.apothems_nm, rtol=0.03)
+    assert tilted.depth_nm == pytest.approx(level.depth_nm, rel=0.03)
+
+
 def test_facet_masks_are_the_inner_pixels_of_one_facet_each(pyramid: MakePyramid) -> None:
     height = pyramid()
     found = find_pyramid(height, PIXEL_NM)

@@ -156,6 +156,18 @@ def test_black_levels_are_read_from_the_parallax_shading(wide: Segments, rough: 
     assert any("parallax shading" in r and "arbitrary" in r for r in found.remarks)
 
 
+def test_a_brightness_that_changes_across_the_field_is_no_black_level(wide: Segments) -> None:
+    """Contamination or a composition gradient: 5 % from left to right in all segments, as much as half the shading."""
+    signal = TRUE_GAIN[:3, None, None] * simulate(
+        np.zeros((WIDE_PIXELS,) * 2), wide(), WIDE_PIXEL_NM, electrons_per_pixel=20_000
+    )
+    level = signal.mean(axis=(1, 2))
+    black = np.array([0.2, -0.3, 0.5]) * level.mean()
+    gradient = np.linspace(0.975, 1.025, WIDE_PIXELS)
+    found = solve(signal * gradient + black[:, None, None], wide(gain=None, offset=None), WIDE_PIXEL_NM)
+    np.testing.assert_allclose((found.offset - black) / level, 0.0, atol=0.02)
+
+
 def test_black_levels_of_a_narrow_field_are_taken_as_zero_and_it_is_said(segments: Segments, rough: Rough) -> None:
     images = simulate(rough(), segments(), PIXEL_NM) + 0.005
     found = solve(images, segments(offset=None))

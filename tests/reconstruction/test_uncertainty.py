@@ -146,12 +146,19 @@ def test_an_error_of_the_distance_does_what_the_budget_says(segments: Segments, 
         for h in (8.0, 8.2)
     )
     stated = 2 * budget(segments())["distance"]  # of 0.2 mm
-    assert wrong / right - 1 == pytest.approx(stated, rel=0.1)
+    # the budget is that of cosine emission; what is not Lambert about an emission law makes up to a quarter of it
+    assert wrong / right - 1 == pytest.approx(stated, rel=0.25)
 
 
 def test_black_levels_err_one_by_one(segments: Segments) -> None:
     """3 % of the level in each of four segments is 1.5 % of the scale."""
     assert budget(segments(offset_sigma=0.03 * LEVEL[0]))["black level"] == pytest.approx(0.015)
+
+
+def test_a_scale_that_is_known_to_a_factor_of_two_is_no_scale(segments: Segments) -> None:
+    judged = z_scale(segments(offset_sigma=1.2 * LEVEL[0]), LEVEL)
+    assert judged.source == "arbitrary"
+    assert "black level is too poorly known" in judged.reason
 
 
 def test_an_unnamed_material_costs_its_spread(segments: Segments) -> None:
