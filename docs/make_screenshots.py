@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
 
 import napari
 import numpy as np
@@ -17,14 +18,16 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication
 
 from napari_sem4d import SemSeries, Setup, read_sem, simulate
+from napari_sem4d.session.calibration import Reference
 from napari_sem4d.session.samples import sample_path
+from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.widgets.dock import ReconstructDock
 
 PICTURES = Path(__file__).parent / "pictures"
 WINDOW = (1366, 768)
 THEMES = ("dark", "light")
 # The rest looks the same in light; a picture weighs a quarter of a megabyte.
-IN_LIGHT = ("data", "detectors", "surface", "map")
+IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate")
 PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
 FIELD = slice(0, 256)
@@ -71,13 +74,22 @@ class Photographer:
             self.dock.workbench.open_files([scan])
         else:
             self.dock.workbench.open_series(scan)
-        self.wait(lambda: self.dock.workbench.session.series is not before)
+        bench = self.dock.workbench
+        self.wait(lambda: bench.session.series is not before and not bench.busy)
 
     def reconstruct(self) -> None:
         """Press the button and wait for the surface."""
-        shown = self.dock.workbench.result
+        bench = self.dock.workbench
         self.dock.reconstruct_button.click()
-        self.wait(lambda: self.dock.workbench.result not in (None, shown))
+        self.wait(lambda: bench.shown_run is not None and bench.shown_run is bench.session.current_run)
+
+    def draw(self, purpose: Purpose, top: float, left: float, bottom: float, right: float) -> None:
+        """Draw a rectangle on the scan, in pixels."""
+        bench = self.dock.workbench
+        bench.draw(purpose)
+        bench.scan.areas[purpose].layer.add_rectangles(
+            np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
+        )
 
 
 def growing_islands(setup: Setup) -> SemSeries:
@@ -94,6 +106,24 @@ def growing_islands(setup: Setup) -> SemSeries:
         source="growing_islands.tif",
         beam_energy_kev=10.0,
     )
+
+
+def calibrate(camera: Photographer) -> None:
+    """Fix the scale of arbitrary units on the step from the ground to the top of an island."""
+    dock, session = camera.dock, camera.dock.workbench.session
+    box = dock.reconstruct_panel.calibration_box
+    box.toggle.click()
+    session.set_reference(Reference("step", 243.0, 2.0))
+    camera.draw("upper", 44.0, 23.0, 64.0, 44.0)
+    camera.draw("lower", 110.0, 10.0, 150.0, 40.0)
+    box.measure_button.click()
+    camera.wait(lambda: session.found is not None)
+    camera.wait(lambda: not dock.workbench.busy)
+    dock.pages.currentWidget().ensureWidgetVisible(box)
+    camera.take("calibrate")
+    box.toggle.click()
+    dock.workbench.scan.drop("upper")
+    dock.workbench.scan.drop("lower")
 
 
 def photograph(theme: str) -> None:
@@ -113,14 +143,19 @@ def photograph(theme: str) -> None:
     camera.take("detectors")
     camera.reconstruct()
     camera.take("surface")
+    if theme == THEMES[0]:
+        copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
     dock.workbench.result.show_map()
     camera.take("map")
-    dock.workbench.draw("region")
-    layer = dock.workbench.scan.areas["region"].layer
-    layer.add_rectangles(np.array([[80.0, 40.0], [80.0, 230.0], [260.0, 230.0], [260.0, 40.0]]))
+    camera.draw("region", 80.0, 40.0, 260.0, 230.0)
     camera.take("rectangle")
     camera.reconstruct()
     camera.take("rectangle_surface")
+    dock.workbench.scan.drop("region")
+    dock.workbench.session.propose_setup()
+    camera.reconstruct()
+    calibrate(camera)
+    dock.workbench.session.set_setup(setup)
     camera.open(growing_islands(setup))
     camera.reconstruct()
     camera.viewer.dims.set_current_step(0, 3)

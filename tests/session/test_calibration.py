@@ -226,4 +226,4 @@ def test_the_summary_names_the_reference() -> None:
     )  # fmt: skip
     words = summarise(result).z_scale
     assert words.startswith("from a reference (two facets of 22 deg")
-    assert words.endswith("± 2 %")
+    assert words.replace("\N{NO-BREAK SPACE}", " ").endswith("± 2 %")

@@ -39,7 +39,7 @@ def test_a_measured_height_has_units_and_an_uncertainty(result: HeightMap) -> No
     assert summary.height_span == "998 nm"
     assert summary.uncertainty == "± 2.5 nm"
     assert "geometry" in summary.z_scale
-    assert "± 5 %" in summary.z_scale
+    assert "± 5 %" in summary.z_scale.replace("\N{NO-BREAK SPACE}", " ")
     assert summary.size == "200 × 100 px, 2 µm × 1 µm"
 
 
@@ -49,6 +49,15 @@ def test_an_arbitrary_height_is_never_called_nanometres(result: HeightMap) -> No
     assert summary.uncertainty == "± 2.5 a.u."
     assert "not nm" in summary.z_scale
     assert "black level" in summary.z_scale
+
+
+def test_why_the_scale_is_arbitrary_is_said_once(result: HeightMap) -> None:
+    why = "arbitrary z scale: the black level of A is not known"
+    summary = summarise(
+        replace(result, z_scale_source="arbitrary", warnings=(why, "something else and the z scale is arbitrary"))
+    )
+    assert "(the black level of A is not known)" in summary.z_scale
+    assert summary.warnings == ("something else",)
 
 
 def test_a_series_says_how_many_scans(result: HeightMap) -> None:

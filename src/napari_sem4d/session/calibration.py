@@ -218,6 +218,8 @@ def _change(before: Setup, after: Setup) -> NDArray[np.float64]:
 
 def _factor_words(matrix: NDArray[np.float64], setup: Setup) -> str:
     sigma = setup.slope_calibration.relative_sigma if setup.slope_calibration is not None else 0.0
+    if np.allclose(matrix, matrix[0, 0] * np.eye(2)):
+        return f"Slopes and heights × {matrix[0, 0]:.3f}, ± {100 * sigma:.2g} %."
     return f"Slopes × {matrix[0, 0]:.3f} along x, × {matrix[1, 1]:.3f} along y, ± {100 * sigma:.2g} %."
 
 

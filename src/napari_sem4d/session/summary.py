@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from napari_sem4d.model import HeightMap, HeightSeries
 
 _SAMPLES = 250_000
+_WHY_ARBITRARY = "arbitrary z scale:"  # how the reconstruction begins the warning that says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Summary:
         Pixels and field.
     shadow : str
         Share of the pixels that a segment cannot see; empty for series.
+    warnings : tuple of str
+        What else to know before believing the numbers.
     """
 
     height_span: str
@@ -34,6 +38,7 @@ class Summary:
     z_scale: str
     size: str
     shadow: str
+    warnings: tuple[str, ...]
 
 
 def summarise(result: HeightMap | HeightSeries) -> Summary:
@@ -48,6 +53,7 @@ def summarise(result: HeightMap | HeightSeries) -> Summary:
         z_scale=z_scale_words(result),
         size=f"{frames}{columns} × {rows} px, {length_text(columns * pixel)} × {length_text(rows * pixel)}",
         shadow=f"{100 * result.shadow.mean():.1f} %" if isinstance(result, HeightMap) else "",
+        warnings=tuple(_without_scale(w) for w in result.warnings if not w.startswith(_WHY_ARBITRARY)),
     )
 
 
@@ -55,15 +61,21 @@ def z_scale_words(result: HeightMap | HeightSeries) -> str:
     """Say where the scale of z comes from, and what that means for the numbers."""
     sure = ""
     if np.isfinite(result.z_scale_uncertainty):
-        sure = f", ± {100 * result.z_scale_uncertainty:.2g} %"
+        sure = f", ±\N{NO-BREAK SPACE}{100 * result.z_scale_uncertainty:.2g}\N{NO-BREAK SPACE}%"
     if result.z_scale_source == "geometry":
         return f"from detector geometry and black levels{sure}"
     if result.z_scale_source == "reference":
         return f"from a reference ({_reference(result)}){sure}"
+    why = next((w.removeprefix(_WHY_ARBITRARY).strip() for w in result.warnings if w.startswith(_WHY_ARBITRARY)), "")
     return (
-        "arbitrary: heights are in a.u., not nm. Give the black level ± σ of each segment (Detectors step), "
-        "or calibrate on a known slope (below)."
+        f"arbitrary{f' ({why})' if why else ''}: heights are in a.u., not nm. Give the black level ± σ of each segment "
+        "(Detectors step), or calibrate on a known slope or height (below)."
     )
+
+
+def _without_scale(warning: str) -> str:
+    """Take out what ``z_scale`` says, and what is no longer true after a calibration."""
+    return re.sub(r"(:| and) the z scale is arbitrary$", "", warning)
 
 
 def _reference(result: HeightMap | HeightSeries) -> str:

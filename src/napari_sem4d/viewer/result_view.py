@@ -151,12 +151,14 @@ class ResultView(QObject):
             self._refining.cancel()
         self._rest.stop()
         same_place = prepared.heights.place == self.heights.place
+        stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
         self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
         self.shown_frame = 0
         self.is_at_rest = True
         steps = (
             partial(self._take_height, prepared.height),
             partial(self._take_surface, prepared.surface),
+            *((partial(self.set_exaggeration, stretch),) if stretch != prepared.exaggeration else ()),
             self._hide_images,
             self._turn_to_surface,
             self._follow_time,
@@ -384,6 +386,7 @@ class ResultView(QObject):
         # The slider counts frames at equal distances; this is the time at which the scan was made.
         overlay = self._viewer.canvas.overlays.text
         overlay.position = "top_left"
+        overlay.box = not self.is_3d  # a box is compiled anew with each step
         overlay.text = f"t = {self.heights.time_s[self._wanted_frame]:g} s"
         overlay.visible = visible
 

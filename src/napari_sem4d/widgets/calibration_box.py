@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sem4d.model import InputError
 from napari_sem4d.session.areas import Area
@@ -120,11 +130,20 @@ class CalibrationBox(QWidget):
         self.measure_button.setEnabled(ready and not self._workbench.busy)
         self.use_button.setEnabled(session.found is not None)
         self.found.setText(session.found.words if session.found is not None else "")
+        if session.found is not None and self.found.isHidden():
+            QTimer.singleShot(0, self._reveal)  # when the layout has given it its place
         self.found.setVisible(session.found is not None)
 
     def _open(self, is_open: bool) -> None:
         self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
         self.body.setVisible(is_open)
+
+    def _reveal(self) -> None:
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QScrollArea):
+            above = above.parentWidget()
+        if above is not None:
+            above.ensureWidgetVisible(self.found)
 
     def _note_busy(self, text: str) -> None:
         self.refresh()

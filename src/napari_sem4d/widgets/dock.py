@@ -133,7 +133,8 @@ class ReconstructDock(QWidget):
             self.progress.setValue(round(100 * run.progress))
         elif busy:
             self.progress.setRange(0, 0)
-        self.status.setText(busy or (_run_words(run) if running else obstacle or _run_words(run)))
+        ended = run if run is not None and run.series is self._session.series else None
+        self.status.setText(busy or (_run_words(run) if running else obstacle or _run_words(ended)))
         self.status.setVisible(bool(self.status.text()))
 
     def sizeHint(self) -> QSize:

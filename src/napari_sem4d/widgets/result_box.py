@@ -112,7 +112,7 @@ class ResultBox(QWidget):
         self.figures["z scale"].setText(summary.z_scale)
         self.figures["Size"].setText(summary.size)
         self.figures["Shadowed pixels"].setText(summary.shadow or "–")
-        self.warnings.show_texts(run.result.warnings)
+        self.warnings.show_texts(summary.warnings)
         with QSignalBlocker(self.exaggeration_slider):
             nearest = min(range(len(_FACTORS)), key=lambda i: abs(_FACTORS[i] - view.exaggeration))
             self.exaggeration_slider.setValue(nearest)
