@@ -58,7 +58,7 @@ def facet_signals() -> Signals:
 
     def signals(setup: Setup, tilts_deg: Sequence[float]) -> NDArray[np.float32]:
         slope = -np.tan(np.radians(np.asarray(tilts_deg, np.float64)))[None].astype(np.float32)
-        table = reflectance(setup, 0.0)
+        table = reflectance(setup, 0.0, "closed_form")
         return table.signals(slope, np.zeros_like(slope), np.zeros(slope.size), np.zeros(1))[:, 0]
 
     return signals

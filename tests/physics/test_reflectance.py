@@ -44,7 +44,7 @@ def exact_signal(setup: Setup, index: int, slope_x: float, slope_y: float, x_mm:
 
 
 def test_a_flat_surface_gives_equal_signals_on_all_segments(segments: Segments) -> None:
-    flat = reflectance(segments(), 0.0).flat
+    flat = reflectance(segments(), 0.0, "closed_form").flat
     np.testing.assert_allclose(flat, flat[0], rtol=1e-5)  # float32 sums
     law = ClosedFormEmission.of("Cu", 10.0)
     whole = law.yield_flat * law.per_electron(1.0) * (math.sin(math.atan(1.0)) ** 2 - math.sin(math.atan(0.25)) ** 2)
@@ -62,7 +62,7 @@ def test_the_table_is_the_formula_on_the_axis(tilt_deg: float, azimuth_deg: floa
             for n, a in (("A", 0), ("B", 120), ("C", 240))
         ),
     )
-    table = reflectance(setup, 0.0)
+    table = reflectance(setup, 0.0, "closed_form")
     slope = math.tan(math.radians(tilt_deg))
     slopes = slope * math.cos(math.radians(azimuth_deg)), slope * math.sin(math.radians(azimuth_deg))
     exact = [exact_signal(setup, i, *slopes, 0.0, 0.0) for i in range(3)]
@@ -74,7 +74,7 @@ def test_the_table_is_the_formula_on_the_axis(tilt_deg: float, azimuth_deg: floa
 def test_the_table_is_the_formula_anywhere_in_the_field(segments: Segments, place_mm: tuple[float, float]) -> None:
     """A field of 500 um under a detector at 3 mm, interpolated from nine anchor places."""
     setup = segments((210.0, 90.0, 330.0), radii_mm=(1.5, 8.0), distance_mm=3.0, span_deg=120.0, working_distance_mm=5)
-    table = reflectance(setup, 0.25)
+    table = reflectance(setup, 0.25, "closed_form")
     assert table.parallax
     for slopes in ((0.0, 0.0), (0.3, -0.2), (-0.5, 0.7)):
         exact = [exact_signal(setup, i, *slopes, *place_mm) for i in range(3)]
@@ -180,7 +180,7 @@ def test_a_ring_sees_no_direction(segments: Segments) -> None:
 
 def test_a_disc_is_brightest_for_the_facet_that_faces_it() -> None:
     disc = Disc(name="D", radius_mm=1.0, distance_mm=20.0, polar_deg=30.0, azimuth_deg=90.0)
-    table = reflectance(Setup(beam_energy_kev=4.0, material="Cu", detectors=(disc,)), 0.0)
+    table = reflectance(Setup(beam_energy_kev=4.0, material="Cu", detectors=(disc,)), 0.0, "closed_form")
     up, flat, down = (at(table, 0.0, s)[0] for s in (-0.3, 0.0, 0.3))
     assert up > flat > down
     # a small disc far away at 4 keV: Lambert's cosine of the flat surface

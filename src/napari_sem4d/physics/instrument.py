@@ -73,7 +73,13 @@ def simulate(
     field = Field.of((specimen.height_nm.shape[0], specimen.height_nm.shape[1]), pixel_size_nm)
     table = reflectance(setup, round(field.half_width_mm, 6))
     if engine == "montecarlo":
-        signals = _montecarlo_signals(specimen, setup, field, electrons_per_pixel, seed, progress, should_stop)
+        if electrons_per_pixel is None or electrons_per_pixel != int(electrons_per_pixel):
+            raise InputError(
+                f"the Monte Carlo follows a whole number of electrons_per_pixel such as 500, got {electrons_per_pixel}"
+            )
+        signals = montecarlo_signals(
+            specimen, setup, int(electrons_per_pixel), seed, progress=progress, should_stop=should_stop
+        )
         return record(signals, setup, recording, followed=electrons_per_pixel, seed=seed, table=table)
     signals = _analytic_signals(specimen, setup, table, field)
     return record(signals, setup, recording, seed=seed, table=table)
@@ -88,28 +94,29 @@ def _analytic_signals(specimen: Specimen, setup: Setup, table: Reflectance, fiel
     return np.asarray(ndimage.gaussian_filter(signals, (0.0, sigma, sigma), mode="nearest"), np.float32)
 
 
-def _montecarlo_signals(
+def montecarlo_signals(
     specimen: Specimen,
     setup: Setup,
-    field: Field,
-    electrons: float | None,
-    seed: int,
-    progress: Callable[[float], object] | None,
-    should_stop: Callable[[], bool] | None,
+    electrons_per_pixel: int,
+    seed: int = 0,
+    *,
+    progress: Callable[[float], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
-    if electrons is None or electrons != int(electrons):
-        raise InputError(
-            f"the Monte Carlo follows a whole number of electrons_per_pixel, got {electrons}: 500 is usual"
-        )
+    """Signals of every channel, (detector, y, x) fractions of the beam, with the noise of the electrons followed.
+
+    The material is that of the specimen, which may have a film and a substrate; the setup gives beam and detectors.
+    """
     energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
     threshold = min(d.energy_threshold_kev for detector in setup.detectors for _, d in diode_terms(detector))
     pivot_mm = beam_pivot_mm(setup)
+    field = Field.of((specimen.height_nm.shape[0], specimen.height_nm.shape[1]), specimen.pixel_size_nm)
     tally = DetectorTally(setup, field, energy)
     run_montecarlo(
-        specimen, energy, threshold, setup.beam_fwhm_nm, int(electrons), [tally],
+        specimen, energy, threshold, setup.beam_fwhm_nm, electrons_per_pixel, [tally],
         beam_tilt=(field.x_mm / pivot_mm, field.y_mm / pivot_mm), seed=seed, progress=progress, should_stop=should_stop,
     )  # fmt: skip
-    return (tally.signal / electrons).astype(np.float32)
+    return (tally.signal / electrons_per_pixel).astype(np.float32)
 
 
 def height_slopes(

@@ -17,7 +17,6 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-from napari_sem4d.model.errors import InputError
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.physics.zernike import DEGREE, TERMS, zernike
 
@@ -58,29 +57,22 @@ class PlaneEmission:
 
 @lru_cache(maxsize=32)
 def plane_emission(material: str | None, energy_kev: float | None, threshold_kev: float) -> PlaneEmission:
-    """Interpolate the table for a material (None: nominal), energy (None: nominal) and threshold.
+    """Interpolate the table for a material (None: nominal), energy (None: nominal) and threshold, keV.
 
-    Between the elements linear in ln Z, between the energies smooth in ln E. A compound counts as an element of its
-    mean atomic number. Energies outside 1 to 30 keV take the directions of the nearest end of the table.
-
-    Raises
-    ------
-    InputError
-        If the threshold leaves no electrons.
+    Smooth and monotonic in ln Z between the elements and in ln E between the energies. A compound counts as an element
+    of its mean atomic number. Energies outside 1 to 30 keV take the emission of the nearest end of the table.
     """
     table = _table()
     matter = find_material(material)
     energy = NOMINAL_ENERGY_KEV if energy_kev is None else energy_kev
     share = threshold_kev / energy
-    if share > table["threshold"][-1]:
-        raise InputError(
-            f"energy_threshold_kev {threshold_kev:g} leaves too few electrons of a beam of {energy:g} keV: "
-            f"{table['threshold'][-1]:g} of the beam energy is the most"
-        )
     log_energy = math.log(float(np.clip(energy, table["energy_kev"][0], table["energy_kev"][-1])))
     coefficients = PchipInterpolator(np.log(table["energy_kev"]), table["coefficients"], axis=1)(log_energy)
     yields = PchipInterpolator(np.log(table["energy_kev"]), table["yields"], axis=1)(log_energy)
-    coefficients = PchipInterpolator(table["threshold"], coefficients, axis=2)(share)
+    # Beyond the last threshold the few electrons left are taken to thin out to none at the beam energy.
+    last = table["threshold"][-1]
+    thinned = min(max((1.0 - share) / (1.0 - last), 0.0), 1.0) ** 2
+    coefficients = thinned * PchipInterpolator(table["threshold"], coefficients, axis=2)(min(share, last))
     log_z = np.log(table["atomic_number"])
     here = float(np.clip(math.log(matter.mean_atomic_number), log_z[0], log_z[-1]))
     per_tilt = PchipInterpolator(log_z, coefficients, axis=0)(here)

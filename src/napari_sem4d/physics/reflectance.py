@@ -101,7 +101,7 @@ def _monomials(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[
 
 @lru_cache(maxsize=8)
 def reflectance(
-    setup: Setup, half_field_mm: float, law: Literal["tabulated", "closed_form"] = "closed_form"
+    setup: Setup, half_field_mm: float, law: Literal["tabulated", "closed_form"] = "tabulated"
 ) -> Reflectance:
     """Tabulate the signals of all channels of ``setup`` over normals and field.
 

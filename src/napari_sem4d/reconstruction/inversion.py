@@ -130,165 +130,162 @@ def _linear_start(reflectance: Reflectance) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.linalg.pinv(np.stack([table[middle, middle], d_x, d_y], axis=1)), np.float32)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"})
+_MATH = {"contract", "arcp", "nsz", "reassoc"}
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH)
 def _invert_rows(  # type: ignore[no-untyped-def]
     images, inverse_gain, black, weight, counting_level, low, high, table, start, xs, ys, first, last,
     slope_x, slope_y, variance_x, variance_y, brightness, misfit, usable,
 ):  # fmt: skip
-    count, columns = images.shape[0], images.shape[2]
-    grid, terms = table.shape[0], table.shape[2]
+    """Solve some rows; one pixel at a time, all planes written for it."""
+    count = images.shape[0]
+    signal, w = np.empty(count, np.float32), np.empty(count, np.float32)
+    work = np.empty((3, count), np.float32)
+    place = np.ones(6, np.float32)
+    for row in range(first, last):
+        for column in range(images.shape[2]):
+            good = _take_pixel(
+                images[:, row, column], inverse_gain, black, weight, counting_level, low, high, signal, w
+            )
+            usable[row, column] = good
+            if good < 3:
+                slope_x[row, column] = slope_y[row, column] = misfit[row, column] = np.float32(0.0)
+                variance_x[row, column] = variance_y[row, column] = _INVALID_VARIANCE
+                brightness[row, column] = np.float32(1.0)
+                continue
+            x, y = xs[column], ys[row]
+            place[1], place[2], place[3], place[4], place[5] = x, y, x * x, x * y, y * y
+            f_x, f_y = np.float32(0.0), np.float32(0.0)
+            if good == count:
+                f_x, f_y = _start_of(start, signal)
+            f_x, f_y, rho, a_xx, a_xy, a_yy, chi = _gauss_newton(table, place, signal, w, f_x, f_y, work)
+            p, q, var_p, var_q = _slopes_of(f_x, f_y, a_xx, a_xy, a_yy, table.shape[0])
+            slope_x[row, column], slope_y[row, column] = p, q
+            variance_x[row, column], variance_y[row, column] = var_p, var_q
+            brightness[row, column] = rho
+            misfit[row, column] = chi
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH, inline="always")
+def _take_pixel(grey, inverse_gain, black, weight, counting_level, low, high, signal, w):  # type: ignore[no-untyped-def]
+    """Signals and weights of one pixel; returns how many channels can be used, 0 when there is no light at all."""
+    good = 0
+    total = np.float32(0.0)
+    for i in range(grey.size):
+        s = (grey[i] - black[i]) * inverse_gain[i]
+        if grey[i] > low and grey[i] < high:  # False for NaN as well
+            good += 1
+            level = counting_level[i]
+            w[i] = weight[i] * (level / max(s, np.float32(0.05) * level) if level > 0 else np.float32(1.0))
+            signal[i] = s
+            total += s
+        else:
+            w[i] = np.float32(0.0)
+            signal[i] = np.float32(0.0)
+    return good if total > 0 or good < 3 else 0
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH, inline="always")
+def _start_of(start, signal):  # type: ignore[no-untyped-def]
+    """Normal from the linear model around flat."""
+    bright, f_x, f_y = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for i in range(signal.size):
+        bright += start[0, i] * signal[i]
+        f_x += start[1, i] * signal[i]
+        f_y += start[2, i] * signal[i]
+    scale = np.float32(1.0) / max(bright, np.float32(1e-12))
+    return f_x * scale, f_y * scale
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH, inline="always")
+def _gauss_newton(table, place, signal, w, f_x, f_y, work):  # type: ignore[no-untyped-def]
+    """Normal (f_x, f_y) and brightness of one pixel, the normal equations there (in table cells), and the misfit."""
+    grid = table.shape[0]
     step = np.float32(2 * LARGEST_F / (grid - 1))
     edge = np.float32(LARGEST_F)
     one = np.float32(1.0)
-    signal = np.empty(count, np.float32)
-    w = np.empty(count, np.float32)
-    value = np.empty(count, np.float32)
-    d_u = np.empty(count, np.float32)
-    d_v = np.empty(count, np.float32)
-    mono = np.ones(6, np.float32)
-    for row in range(first, last):
-        y = ys[row]
-        for column in range(columns):
-            good = 0
-            total = np.float32(0.0)
-            for i in range(count):
-                grey = images[i, row, column]
-                s = (grey - black[i]) * inverse_gain[i]
-                if grey > low and grey < high:  # False for NaN as well
-                    good += 1
-                    level = counting_level[i]
-                    if level > 0:
-                        w[i] = weight[i] * level / max(s, np.float32(0.05) * level)
-                    else:
-                        w[i] = weight[i]
-                    signal[i] = s
-                else:
-                    w[i] = np.float32(0.0)
-                    signal[i] = np.float32(0.0)
-                total += signal[i]
-            usable[row, column] = good
-            if good < 3 or total <= 0:
-                slope_x[row, column] = np.float32(0.0)
-                slope_y[row, column] = np.float32(0.0)
-                variance_x[row, column] = _INVALID_VARIANCE
-                variance_y[row, column] = _INVALID_VARIANCE
-                brightness[row, column] = one
-                misfit[row, column] = np.float32(0.0)
-                if good >= 3:
-                    usable[row, column] = 0
-                continue
-            x = xs[column]
-            if terms > 1:
-                mono[1] = x
-                mono[2] = y
-                mono[3] = x * x
-                mono[4] = x * y
-                mono[5] = y * y
-            f_x = np.float32(0.0)
-            f_y = np.float32(0.0)
-            if good == count:
-                bright = np.float32(0.0)
-                for i in range(count):
-                    bright += start[0, i] * signal[i]
-                    f_x += start[1, i] * signal[i]
-                    f_y += start[2, i] * signal[i]
-                f_x /= max(bright, np.float32(1e-12))
-                f_y /= max(bright, np.float32(1e-12))
-            rho = one
-            a_xx = np.float32(0.0)
-            a_xy = np.float32(0.0)
-            a_yy = np.float32(0.0)
-            chi = np.float32(0.0)
-            for iteration in range(_STEPS + 1):
-                f_x = min(max(f_x, -edge), edge)
-                f_y = min(max(f_y, -edge), edge)
-                length = f_x * f_x + f_y * f_y
-                if length > edge * edge:
-                    shrink = edge / math.sqrt(length)
-                    f_x *= shrink
-                    f_y *= shrink
-                gx = (f_x + edge) / step
-                gy = (f_y + edge) / step
-                c0 = min(int(gx), grid - 2)
-                r0 = min(int(gy), grid - 2)
-                u = gx - c0
-                v = gy - r0
-                s_ff = np.float32(0.0)
-                s_fs = np.float32(0.0)
-                s_fu = np.float32(0.0)
-                s_fv = np.float32(0.0)
-                for i in range(count):
-                    t00 = np.float32(0.0)
-                    t01 = np.float32(0.0)
-                    t10 = np.float32(0.0)
-                    t11 = np.float32(0.0)
-                    for t in range(terms):
-                        m = mono[t]
-                        t00 += m * table[r0, c0, t, i]
-                        t01 += m * table[r0, c0 + 1, t, i]
-                        t10 += m * table[r0 + 1, c0, t, i]
-                        t11 += m * table[r0 + 1, c0 + 1, t, i]
-                    low_edge = t00 + u * (t01 - t00)
-                    high_edge = t10 + u * (t11 - t10)
-                    value[i] = low_edge + v * (high_edge - low_edge)
-                    d_u[i] = (t01 - t00) + v * ((t11 - t10) - (t01 - t00))
-                    d_v[i] = high_edge - low_edge
-                    s_ff += w[i] * value[i] * value[i]
-                    s_fs += w[i] * value[i] * signal[i]
-                    s_fu += w[i] * value[i] * d_u[i]
-                    s_fv += w[i] * value[i] * d_v[i]
-                inverse = one / max(s_ff, np.float32(1e-20))
-                rho = s_fs * inverse
-                a_xx = np.float32(0.0)
-                a_xy = np.float32(0.0)
-                a_yy = np.float32(0.0)
-                b_x = np.float32(0.0)
-                b_y = np.float32(0.0)
-                chi = np.float32(0.0)
-                for i in range(count):
-                    j_x = rho * (d_u[i] - value[i] * s_fu * inverse)
-                    j_y = rho * (d_v[i] - value[i] * s_fv * inverse)
-                    r = signal[i] - rho * value[i]
-                    a_xx += w[i] * j_x * j_x
-                    a_xy += w[i] * j_x * j_y
-                    a_yy += w[i] * j_y * j_y
-                    b_x += w[i] * j_x * r
-                    b_y += w[i] * j_y * r
-                    chi += w[i] * r * r
-                if iteration == _STEPS:
-                    break
-                damp = np.float32(1e-3) * (a_xx + a_yy) + np.float32(1e-20)
-                d_x = a_xx + damp
-                d_y = a_yy + damp
-                inverse_det = one / (d_x * d_y - a_xy * a_xy)
-                move_x = (d_y * b_x - a_xy * b_y) * inverse_det
-                move_y = (d_x * b_y - a_xy * b_x) * inverse_det
-                # at most 8 cells a step: beyond, the table is too curved to trust its tangent
-                largest = max(abs(move_x), abs(move_y))
-                if largest > 8:
-                    move_x *= 8 / largest
-                    move_y *= 8 / largest
-                f_x += move_x * step
-                f_y += move_y * step
-                if largest < np.float32(2e-3) and iteration > 0:
-                    break
-            length = f_x * f_x + f_y * f_y
-            k = one / (one - length)
-            slope_x[row, column] = -2 * f_x * k
-            slope_y[row, column] = -2 * f_y * k
-            # covariance of (f_x, f_y) in cells, then of the slopes: dp/df = -2 k (I + 2 k f f^T)
-            det = a_xx * a_yy - a_xy * a_xy
-            if det > np.float32(1e-6) * a_xx * a_yy:
-                c_xx = a_yy / det * step * step
-                c_yy = a_xx / det * step * step
-                c_xy = -a_xy / det * step * step
-                g_xx = 2 * k * (one + 2 * k * f_x * f_x)
-                g_xy = 4 * k * k * f_x * f_y
-                g_yy = 2 * k * (one + 2 * k * f_y * f_y)
-                variance_x[row, column] = g_xx * g_xx * c_xx + 2 * g_xx * g_xy * c_xy + g_xy * g_xy * c_yy
-                variance_y[row, column] = g_xy * g_xy * c_xx + 2 * g_xy * g_yy * c_xy + g_yy * g_yy * c_yy
-            else:
-                variance_x[row, column] = _INVALID_VARIANCE
-                variance_y[row, column] = _INVALID_VARIANCE
-            brightness[row, column] = rho
-            misfit[row, column] = chi
+    count = signal.size
+    value, d_u, d_v = work[0], work[1], work[2]
+    rho = one
+    a_xx = a_xy = a_yy = chi = np.float32(0.0)
+    for iteration in range(_STEPS + 1):
+        shrink = edge / max(math.sqrt(f_x * f_x + f_y * f_y), edge)
+        f_x *= shrink
+        f_y *= shrink
+        s_ff, s_fs, s_fu, s_fv = _look_up(table, place, signal, w, (f_x + edge) / step, (f_y + edge) / step, work)
+        inverse = one / max(s_ff, np.float32(1e-20))
+        rho = s_fs * inverse
+        a_xx = a_xy = a_yy = b_x = b_y = chi = np.float32(0.0)
+        for i in range(count):
+            j_x = rho * (d_u[i] - value[i] * s_fu * inverse)
+            j_y = rho * (d_v[i] - value[i] * s_fv * inverse)
+            r = signal[i] - rho * value[i]
+            a_xx += w[i] * j_x * j_x
+            a_xy += w[i] * j_x * j_y
+            a_yy += w[i] * j_y * j_y
+            b_x += w[i] * j_x * r
+            b_y += w[i] * j_y * r
+            chi += w[i] * r * r
+        if iteration == _STEPS:
+            break
+        damp = np.float32(1e-3) * (a_xx + a_yy) + np.float32(1e-20)
+        d_x, d_y = a_xx + damp, a_yy + damp
+        inverse_det = one / (d_x * d_y - a_xy * a_xy)
+        move_x = (d_y * b_x - a_xy * b_y) * inverse_det
+        move_y = (d_x * b_y - a_xy * b_x) * inverse_det
+        largest = max(abs(move_x), abs(move_y))
+        # at most 8 cells a step: beyond, the table is too curved to trust its tangent
+        reach = np.float32(8.0) / max(largest, np.float32(8.0)) * step
+        f_x += move_x * reach
+        f_y += move_y * reach
+        if largest < np.float32(2e-3) and iteration > 0:
+            break
+    return f_x, f_y, rho, a_xx, a_xy, a_yy, chi
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH, inline="always")
+def _look_up(table, place, signal, w, g_x, g_y, work):  # type: ignore[no-untyped-def]
+    """Signals and their derivatives per cell at a place of the table, and their weighted sums."""
+    grid, terms = table.shape[0], table.shape[2]
+    c0, r0 = min(int(g_x), grid - 2), min(int(g_y), grid - 2)
+    u, v = g_x - c0, g_y - r0
+    s_ff = s_fs = s_fu = s_fv = np.float32(0.0)
+    for i in range(signal.size):
+        t00 = t01 = t10 = t11 = np.float32(0.0)
+        for t in range(terms):
+            m = place[t]
+            t00 += m * table[r0, c0, t, i]
+            t01 += m * table[r0, c0 + 1, t, i]
+            t10 += m * table[r0 + 1, c0, t, i]
+            t11 += m * table[r0 + 1, c0 + 1, t, i]
+        low_edge = t00 + u * (t01 - t00)
+        high_edge = t10 + u * (t11 - t10)
+        value = low_edge + v * (high_edge - low_edge)
+        d_u = (t01 - t00) + v * ((t11 - t10) - (t01 - t00))
+        d_v = high_edge - low_edge
+        work[0, i], work[1, i], work[2, i] = value, d_u, d_v
+        s_ff += w[i] * value * value
+        s_fs += w[i] * value * signal[i]
+        s_fu += w[i] * value * d_u
+        s_fv += w[i] * value * d_v
+    return s_ff, s_fs, s_fu, s_fv
+
+
+@njit(nogil=True, cache=True, fastmath=_MATH, inline="always")
+def _slopes_of(f_x, f_y, a_xx, a_xy, a_yy, grid):  # type: ignore[no-untyped-def]
+    """Slopes and their variances from a normal and its normal equations: dp/df = -2 k (I + 2 k f f^T)."""
+    one = np.float32(1.0)
+    k = one / (one - f_x * f_x - f_y * f_y)
+    p, q = -2 * f_x * k, -2 * f_y * k
+    det = a_xx * a_yy - a_xy * a_xy
+    if det <= np.float32(1e-6) * a_xx * a_yy:
+        return p, q, _INVALID_VARIANCE, _INVALID_VARIANCE
+    cell = np.float32(2 * LARGEST_F / (grid - 1)) ** 2
+    c_xx, c_yy, c_xy = a_yy / det * cell, a_xx / det * cell, -a_xy / det * cell
+    g_xx = 2 * k * (one + 2 * k * f_x * f_x)
+    g_xy = 4 * k * k * f_x * f_y
+    g_yy = 2 * k * (one + 2 * k * f_y * f_y)
+    var_p = g_xx * g_xx * c_xx + 2 * g_xx * g_xy * c_xy + g_xy * g_xy * c_yy
+    var_q = g_xy * g_xy * c_xx + 2 * g_xy * g_yy * c_xy + g_yy * g_yy * c_yy
+    return p, q, var_p, var_q
