@@ -183,6 +183,7 @@ class ResultView(QObject):
         self.surface.events.extent()
         self.surface.events.data(value=self.surface.data)
         self.surface.colormap = self.height.colormap
+        self._viewer.status = "Ready"  # napari's still names the old result with its unit
         self._show_unit()
 
     @staticmethod
