@@ -138,12 +138,16 @@ def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--scenes", type=Path, default=ROOT.parent / "shared" / "scenes", help="Monte Carlo scenes")
-    parser.add_argument("--only", choices=["speed", "accuracy"], help="run one of the benchmarks")
+    parser.add_argument("--only", choices=["speed", "accuracy", "gui"], help="run one of the benchmarks")
     chosen = parser.parse_args()
     if chosen.only in (None, "speed"):
         speed()
     if chosen.only in (None, "accuracy"):
         accuracy(chosen.scenes)
+    if chosen.only == "gui":  # needs a display, so only when it is asked for
+        from benchmarks.gui import gui
+
+        gui(console, quadrants())
 
 
 if __name__ == "__main__":
