@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.classical import classical_height, shot_noise_floor, without_plane
-from napari_sem4d import AnnularSegment, Setup, reconstruct, simulate
+from benchmarks.montecarlo_speed import montecarlo_speed
+from napari_sem4d import AnnularSegment, Setup, read_sem, reconstruct, simulate
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.gains import estimate_noise
 from napari_sem4d.reconstruction.integration import integrate
 from napari_sem4d.reconstruction.inversion import invert
+from napari_sem4d.session.samples import SCANS, sample_path
 
 ROOT = Path(__file__).parents[1]
 console = Console(width=120)
@@ -100,11 +102,11 @@ def accuracy(scenes: Path) -> None:
     table = Table(title="Accuracy after removal of a plane")
     for heading in ("scene", "method", "z-gain", "RMSE nm", "correlation", "coverage of 1 sigma", "floor nm"):
         table.add_column(heading)
-    sample = ROOT / "sample_data"
-    setup = Setup.from_json(sample / "islands_setup.json")
-    truth = tifffile.imread(sample / "islands_truth.tif")
-    result = reconstruct(tifffile.imread(sample / "islands.tif"), setup, 20.0)
-    add_row(table, "bundled sample (analytic, gains open)", "photometric", result.height_nm, truth, result.sigma_nm, "")
+    for name in SCANS:
+        setup = Setup.from_json(sample_path(f"{name}_setup.json"))
+        result = reconstruct(read_sem(sample_path(f"{name}.tif")), setup)
+        truth = tifffile.imread(sample_path(f"{name}_truth.tif"))
+        add_row(table, f"bundled {name} (gains open)", "photometric", result.height_nm, truth, result.sigma_nm, "")
     for path in sorted(scenes.glob("*.npz")):
         scene = np.load(path, allow_pickle=False)
         setup = Setup.from_json(path.with_suffix(".json"))
@@ -138,12 +140,14 @@ def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--scenes", type=Path, default=ROOT.parent / "shared" / "scenes", help="Monte Carlo scenes")
-    parser.add_argument("--only", choices=["speed", "accuracy", "gui"], help="run one of the benchmarks")
+    parser.add_argument("--only", choices=["speed", "accuracy", "montecarlo", "gui"], help="run one of the benchmarks")
     chosen = parser.parse_args()
     if chosen.only in (None, "speed"):
         speed()
     if chosen.only in (None, "accuracy"):
         accuracy(chosen.scenes)
+    if chosen.only in (None, "montecarlo"):
+        console.print(montecarlo_speed(rough_surface))
     if chosen.only == "gui":  # needs a display, so only when it is asked for
         from benchmarks.gui import gui
 

@@ -9,6 +9,15 @@ from napari_sem4d.model import InputError
 
 _FOLDER = "sample_data"
 
+# Scans that ship with the program: NAME.tif, NAME_setup.json and the true height in NAME_truth.tif
+SCANS = {
+    "islands": "Faceted islands, four segments",
+    "vickers": "Vickers indent, three segments",
+    "sphere": "Gold sphere, four segments",
+    "grating": "Silicon grating, four segments",
+    "stripe": "Oxide stripe on copper, four segments",
+}
+
 
 def sample_path(name: str) -> Path:
     """Return the path of a bundled sample file.
@@ -18,7 +27,7 @@ def sample_path(name: str) -> Path:
     Parameters
     ----------
     name : str
-        Path below the sample folder, such as ``"islands/islands.tif"``.
+        Path below the sample folder, such as ``"islands.tif"``.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import napari
@@ -13,13 +14,14 @@ from napari_sem4d.viewer.workbench import workbench_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-ISLANDS = "islands.tif"
-ISLANDS_SETUP = "islands_setup.json"
-_NAME = "islands"
 
+def read_sample(name: str) -> tuple[SemSeries, Setup]:
+    """Read a bundled scan and the setup it was made with, its gains left open.
 
-def read_islands() -> tuple[SemSeries, Setup]:
-    """Read the bundled scan of faceted islands and the setup it was made with.
+    Parameters
+    ----------
+    name : str
+        One of :data:`napari_sem4d.session.samples.SCANS`.
 
     Raises
     ------
@@ -28,15 +30,23 @@ def read_islands() -> tuple[SemSeries, Setup]:
     """
     from napari_sem4d.io.sem import read_sem
 
-    return read_sem([sample_path(ISLANDS)]), Setup.from_json(sample_path(ISLANDS_SETUP))
+    return read_sem([sample_path(f"{name}.tif")]), Setup.from_json(sample_path(f"{name}_setup.json"))
 
 
-def open_islands() -> list[LayerData]:
-    """Return the images of the sample as layers; in a window the dock opens with the scan and its setup, too."""
-    series, setup = read_islands()
-    layers = [layer.as_layer_data_tuple() for layer in scan_layers(series, _NAME, scan_limits(series))]
+def open_sample(name: str) -> list[LayerData]:
+    """Return the images of a sample as layers; in a window the dock opens with the scan and its setup, too."""
+    series, setup = read_sample(name)
+    layers = [layer.as_layer_data_tuple() for layer in scan_layers(series, name, scan_limits(series))]
     viewer = napari.current_viewer()
     if viewer is not None:
         workbench_of(viewer).expect(series, setup)
         viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
     return layers
+
+
+# The manifest names these: a command has no arguments.
+open_islands = partial(open_sample, "islands")
+open_vickers = partial(open_sample, "vickers")
+open_sphere = partial(open_sample, "sphere")
+open_grating = partial(open_sample, "grating")
+open_stripe = partial(open_sample, "stripe")
