@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.classical import classical_height, shot_noise_floor, without_plane
+from benchmarks.feature_size import feature_size_table
 from benchmarks.montecarlo_speed import montecarlo_speed
 from napari_sem4d import AnnularSegment, Setup, read_sem, reconstruct, simulate
+from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.gains import estimate_noise
@@ -90,6 +93,26 @@ def speed() -> None:
     console.print(table)
 
 
+def analytic_speed() -> Table:
+    """Forward and gradient of the analytic model on 512 x 512 x 4 (target: 0.5 s); median of 7 runs, warm process."""
+    table = Table(title="Analytic model, 512 x 512 pixels x 4 segments (target: 0.5 s forward + gradient)")
+    for heading in ("case", "forward s", "forward + gradient s"):
+        table.add_column(heading)
+    for case, pixel_size in (("20 nm pixels", 20.0), ("500 um field, parallax", 977.0)):
+        model = AnalyticModel(quadrants(), (512, 512), pixel_size)
+        height = torch.as_tensor(rough_surface((512, 512), pixel_size)).requires_grad_(True)
+
+        def forward(model=model, height=height):  # type: ignore[no-untyped-def]
+            return model.signals(height)
+
+        def gradient(model=model, height=height):  # type: ignore[no-untyped-def]
+            height.grad = None
+            model.signals(height).square().sum().backward()
+
+        table.add_row(case, f"{median_time(forward):.3f}", f"{median_time(gradient):.3f}")
+    return table
+
+
 def figures(height: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[float, float, float]:
     """z-gain (regression slope), RMSE in nm and correlation of two maps after removal of a plane."""
     h, t = without_plane(height).astype(np.float64), without_plane(truth).astype(np.float64)
@@ -140,7 +163,9 @@ def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--scenes", type=Path, default=ROOT.parent / "shared" / "scenes", help="Monte Carlo scenes")
-    parser.add_argument("--only", choices=["speed", "accuracy", "montecarlo", "gui"], help="run one of the benchmarks")
+    parser.add_argument(
+        "--only", choices=["speed", "accuracy", "montecarlo", "features", "gui"], help="run one of the benchmarks"
+    )
     chosen = parser.parse_args()
     if chosen.only in (None, "speed"):
         speed()
@@ -148,6 +173,9 @@ def main() -> None:
         accuracy(chosen.scenes)
     if chosen.only in (None, "montecarlo"):
         console.print(montecarlo_speed(rough_surface))
+    if chosen.only in (None, "features"):
+        console.print(feature_size_table(quadrants()))
+        console.print(analytic_speed())
     if chosen.only == "gui":  # needs a display, so only when it is asked for
         from benchmarks.gui import gui
 
