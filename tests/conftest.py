@@ -87,7 +87,7 @@ def bump() -> BumpScan:
     return simulate_bump()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # set up, and skipped, before any window is made
 def shared() -> Path:
     """Folder with real files next to the checkout; tests that need it are skipped where it is absent."""
     if not SHARED.is_dir():
