@@ -1,6 +1,6 @@
 """Tabulate the emission of tilted planes with the Monte Carlo: ``python scripts/make_emission_table.py``.
 
-About half a core-hour. Finished entries are kept in ``build/emission_table`` and not computed again, so that the run
+About five minutes on two cores. Finished entries are kept in ``build/emission_table`` and not computed again, so that the run
 can be cut at any time; the last step writes ``src/napari_sem4d/physics/emission_table.npz``.
 """
 

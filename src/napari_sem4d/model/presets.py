@@ -95,7 +95,7 @@ def preset_for(series: SemSeries) -> tuple[Preset, bool]:
         keys = {key for key, _ in preset.azimuths_deg}
         if names <= keys and (preset in families or names == keys):
             return preset, True
-    for preset in (*families, *PRESETS):
+    for preset in PRESETS:
         if not preset.detectors and len(preset.azimuths_deg) == len(names):
             return preset, False
     step = 360.0 / max(len(names), 1)
