@@ -1,7 +1,7 @@
 """Tabulate the emission of tilted planes with the Monte Carlo: ``python scripts/make_emission_table.py``.
 
-About five minutes on two cores. Finished entries are kept in ``build/emission_table`` and not computed again, so that the run
-can be cut at any time; the last step writes ``src/napari_sem4d/physics/emission_table.npz``.
+About five minutes on two cores. Finished entries are kept in ``build/emission_table`` and not computed again, so that
+the run can be cut at any time; the last step writes ``src/napari_sem4d/physics/emission_table.npz``.
 """
 
 from __future__ import annotations
