@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +127,7 @@ def beam_pivot_mm(setup: Setup) -> float:
     return setup.working_distance_mm or smallest_distance_mm(setup)
 
 
+@cache
 def _legendre(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return np.asarray(nodes, np.float64), np.asarray(weights, np.float64)
