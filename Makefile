@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup test lint format demo sample docs bench clean
+.PHONY: help setup test lint format demo sample docs figures bench clean
 
 help: ## list what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,10 @@ sample: setup ## make the bundled sample again
 
 docs: setup ## make the pictures of the guide again from the running program
 	@bash scripts/with_display $(BIN)/python docs/make_screenshots.py
+
+figures: ## make the figures of the physics page again, a few minutes; ARGS="yields" makes one of them
+	@bash scripts/bootstrap docs
+	@$(BIN)/python docs/make_physics_figures.py $(ARGS)
 
 bench: setup ## measure speed and accuracy
 	@$(BIN)/python -m benchmarks $(ARGS)

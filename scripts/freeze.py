@@ -1,4 +1,4 @@
-"""Write constraints.txt: the versions in this environment of all that the package, its tests and Qt need.
+"""Write constraints.txt: the versions in this environment of all that the package, its tests, its docs and Qt need.
 
 Run with the environment's Python after changing a dependency: ``.venv/bin/python scripts/freeze.py``.
 """
@@ -12,10 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HEADER = """\
-# Versions that `make` and CI install on Python 3.11: everything that the package, its tests and a Qt window need.
+# Versions that `make` and CI install on Python 3.11: everything that the package, its tests, its docs and a
+# Qt window need.
 # Written by scripts/freeze.py from a tested environment. Other Pythons take only the Qt lines (see scripts/bootstrap).
 """
-ROOTS = ("napari-sem4d[dev]", "PyQt6", "PyQt6-Qt6", "hatchling", "editables")
+ROOTS = ("napari-sem4d[dev,docs]", "PyQt6", "PyQt6-Qt6", "hatchling", "editables")
 
 
 def main() -> None:
