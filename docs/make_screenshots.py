@@ -94,7 +94,7 @@ class Photographer:
 
 def growing_islands(setup: Setup) -> SemSeries:
     """Five scans of part of the sample while its islands grow to their full height."""
-    detectors = tuple(d.model_copy(update={"gain": 1.7e6}) for d in setup.detectors)
+    detectors = tuple(d.model_copy(update={"gain": 1.2e6}) for d in setup.detectors)
     setup = setup.model_copy(update={"detectors": detectors})
     truth = np.asarray(read_sem(sample_path("islands_truth.tif")).full_images[0, 0], dtype=np.float32)[FIELD, FIELD]
     scans = [simulate(truth * g, setup, 20.0, electrons_per_pixel=60_000, seed=i) for i, g in enumerate(GROWTH)]
@@ -104,7 +104,7 @@ def growing_islands(setup: Setup) -> SemSeries:
         time_s=[60.0 * i for i in range(len(GROWTH))],
         detector_names=setup.detector_names,
         source="growing_islands.tif",
-        beam_energy_kev=10.0,
+        beam_energy_kev=setup.beam_energy_kev,
     )
 
 
@@ -113,9 +113,9 @@ def calibrate(camera: Photographer) -> None:
     dock, session = camera.dock, camera.dock.workbench.session
     box = dock.reconstruct_panel.calibration_box
     box.toggle.click()
-    session.set_reference(Reference("step", 243.0, 2.0))
-    camera.draw("upper", 44.0, 23.0, 64.0, 44.0)
-    camera.draw("lower", 110.0, 10.0, 150.0, 40.0)
+    session.set_reference(Reference("step", 221.0, 2.0))
+    camera.draw("upper", 80.0, 180.0, 104.0, 204.0)
+    camera.draw("lower", 68.0, 342.0, 92.0, 366.0)
     box.measure_button.click()
     camera.wait(lambda: session.found is not None)
     camera.wait(lambda: not dock.workbench.busy)
