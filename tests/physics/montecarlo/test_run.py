@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from napari_sem4d import AnnularSegment, InputError, Setup, Specimen, physics, simulate
 from napari_sem4d.model import Cancelled
 from napari_sem4d.physics.field import Field
-from napari_sem4d.physics.montecarlo.run import run_montecarlo
+from napari_sem4d.physics.montecarlo.run import _electrons_of_passes, run_montecarlo
 from napari_sem4d.physics.montecarlo.tallies import MOMENT_POWERS, DetectorTally, MomentTally, YieldTally
 
 SCENES = Path(__file__).parents[3].parent / "shared" / "scenes"
@@ -169,11 +170,12 @@ def test_noise_of_neighbours_is_uncorrelated() -> None:
 def test_moments_agree_with_the_diodes_they_stand_for() -> None:
     """The zeroth moment is the yield; first moments point to the side that a facet faces."""
     height = -np.arange(40, dtype=np.float32)[None, :] * np.ones((12, 1)) * 2000.0
-    moments, tally = MomentTally((12, 40), 10.0), YieldTally((12, 40), 10.0)
+    moments, tally = MomentTally((12, 40), 10.0, 0.2), YieldTally((12, 40), 10.0)
     run_montecarlo(Specimen(height, 4000.0, "Cu"), 10.0, 0.2, None, 100, [moments, tally])
-    np.testing.assert_allclose(moments.number[:, :, 0], tally.count)
-    np.testing.assert_allclose(moments.energy[:, :, 0], tally.energy, rtol=1e-6)
-    assert moments.number[:, 10:30, MOMENT_POWERS.index((1, 0))].sum() > 0.1 * tally.count[:, 10:30].sum()
+    number, signal = moments.number[:, :, 0], moments.signal[:, :, 0]  # all electrons above 0.2 keV
+    np.testing.assert_allclose(number[..., 0], tally.count)
+    np.testing.assert_allclose(signal[..., 0], tally.energy - 0.02 * tally.count, rtol=1e-4)
+    assert number[:, 10:30, MOMENT_POWERS.index((1, 0))].sum() > 0.1 * tally.count[:, 10:30].sum()
 
 
 def test_a_wall_shadows_the_detector_behind_it() -> None:
@@ -196,6 +198,107 @@ def test_cancel_and_progress() -> None:
     run_montecarlo(specimen, 10.0, 1.0, None, 5, [], progress=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def roughness(seed: int = 0) -> Specimen:
+    return Specimen(np.random.default_rng(seed).normal(0, 10, (24, 32)).cumsum(axis=1), 30.0, "Cu")
+
+
+def run_of(
+    specimen: Specimen, checkpoint: Path | None, seed: int = 1, setup: Setup | None = None, stop_at: float = 2.0
+) -> tuple[DetectorTally, MomentTally, list[float]]:
+    """Run with 40 electrons per pixel, in four passes; with what its progress told."""
+    tallies = (
+        DetectorTally(setup or quadrants(10.0, "Cu"), Field.of((24, 32), 30.0), 10.0),
+        MomentTally((24, 32), 10.0, 1.0),
+    )
+    told: list[float] = []
+    run_montecarlo(
+        specimen, 10.0, 1.0, 20.0, 40, tallies, seed=seed, checkpoint=checkpoint, progress=told.append,
+        should_stop=lambda: bool(told) and told[-1] >= stop_at,
+    )  # fmt: skip
+    return *tallies, told
+
+
+def test_a_cancelled_run_goes_on_to_the_very_same_result(tmp_path: Path) -> None:
+    signals, moments, _ = run_of(roughness(), None)
+    file = tmp_path / "run.checkpoint"
+    for stop_at in (0.4, 0.7):  # in the second pass and, after that, in the third
+        with pytest.raises(Cancelled):
+            run_of(roughness(), file, stop_at=stop_at)
+        assert file.exists()
+    again, moments_again, told = run_of(roughness(), file)
+    assert told[0] > 0.5, "two passes were done already"
+    assert told[-1] == 1.0
+    np.testing.assert_array_equal(again.signal, signals.signal)
+    np.testing.assert_array_equal(moments_again.signal, moments.signal)
+    np.testing.assert_array_equal(moments_again.number, moments.number)
+    assert list(tmp_path.iterdir()) == [], "the checkpoint goes when the run is complete"
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.checkpoint"
+    with pytest.raises(Cancelled):
+        run_of(roughness(), file, stop_at=0.4)
+    stored = file.read_bytes()
+    other = quadrants(10.0, "Cu").model_copy(update={"axis_offset_mm": (0.2, 0.0)})
+    for changed in (
+        lambda: run_of(roughness(1), file),
+        lambda: run_of(roughness(), file, seed=2),
+        lambda: run_of(roughness(), file, setup=other),
+    ):
+        with pytest.raises(InputError, match=r"run\.checkpoint belongs to another run"):
+            changed()
+    assert file.read_bytes() == stored, "a refused file stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-7], "is damaged: delete it"),
+        (lambda data: data + b"x", "is damaged: delete it"),
+        (lambda data: b"not a checkpoint\n", "is not a checkpoint"),
+        (lambda data: b"", "is not a checkpoint"),
+        (lambda data: b"[1]\n", "is not a checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes], message: str) -> None:
+    file = tmp_path / "run.checkpoint"
+    with pytest.raises(Cancelled):
+        run_of(roughness(), file, stop_at=0.4)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError, match=message):
+        run_of(roughness(), file)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        run_of(roughness(), tmp_path / "missing" / "run.checkpoint")
+
+
+def test_a_long_run_goes_in_passes_of_bounded_length() -> None:
+    """What a killed run loses: at most 8 million electrons, about a minute."""
+    shares = _electrons_of_passes(300, 512 * 512)
+    assert sum(shares) == 300
+    assert max(shares) * 512 * 512 <= 8_000_000
+    assert _electrons_of_passes(1, 64 * 64) == [1]
+
+
+def test_the_simulator_goes_on_too(tmp_path: Path) -> None:
+    height, file = roughness().height_nm, tmp_path / "images.checkpoint"
+    told: list[float] = []
+
+    def images(checkpoint: Path | None, stop_at: float = 2.0) -> np.ndarray:
+        return simulate(
+            height, quadrants(10.0, "Cu"), 30.0, "montecarlo", 40, checkpoint=checkpoint, progress=told.append,
+            should_stop=lambda: bool(told) and told[-1] >= stop_at,
+        )  # fmt: skip
+
+    with pytest.raises(Cancelled):
+        images(file, 0.4)
+    assert file.exists()
+    told.clear()
+    np.testing.assert_array_equal(images(file), images(None))
 
 
 def test_bad_input_is_refused() -> None:

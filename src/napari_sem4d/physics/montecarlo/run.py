@@ -6,15 +6,17 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.model.specimen import Specimen
 from napari_sem4d.physics.materials import find_material
+from napari_sem4d.physics.montecarlo.checkpoint import Checkpoint, fingerprint
 from napari_sem4d.physics.montecarlo.replay import walk_rows
 from napari_sem4d.physics.montecarlo.surface import SurfaceBounds
-from napari_sem4d.physics.montecarlo.tallies import Tally
+from napari_sem4d.physics.montecarlo.tallies import StoredTally, Tally
 from napari_sem4d.physics.montecarlo.trajectories import TrajectoryLibrary, draw_trajectories
 from napari_sem4d.physics.threads import for_each_batch
 
@@ -22,6 +24,7 @@ LOWEST_THRESHOLD_KEV = 0.2  # below, the cross-sections are not valid and electr
 _LIBRARY = 8192  # paths in memory at a time: about 80 MB for copper at 10 keV
 _SMALLEST_TOTAL = 32_768  # different paths in a run: the common error of all pixels stays below 1 % of the yield
 _PATHS_PER_ELECTRON = 100  # different paths for each electron of a pixel: correlation of neighbours below 0.01
+_ELECTRONS_PER_PASS = 8_000_000  # about a minute of work: what a killed run loses at most
 _ELECTRONS_PER_BATCH = 20_000  # 20 milliseconds of work, so that a cancel is obeyed at once
 
 
@@ -35,6 +38,7 @@ def run_montecarlo(
     *,
     beam_tilt: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     seed: int = 0,
+    checkpoint: Path | None = None,
     progress: Callable[[float], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
@@ -57,8 +61,17 @@ def run_montecarlo(
         Tangents of the beam's direction of travel to the right at each column and upwards at each row; None sends all
         electrons straight down.
     seed : int
+    checkpoint : Path, optional
+        File that holds the sums of the tallies after each pass. A run that was stopped or killed goes on from it when
+        it is started again with the same arguments, and ends with the very same result; then the file is removed.
+        All tallies must be :class:`StoredTally`.
     progress, should_stop
         As everywhere; ``Cancelled`` is raised when ``should_stop`` returns True.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint belongs to another run, or cannot be read or written.
     """
     rows, columns = specimen.height_nm.shape
     solids = [specimen.material] if specimen.interface_nm is None else [specimen.material, specimen.substrate]
@@ -66,32 +79,59 @@ def run_montecarlo(
     interface = _NOTHING if specimen.interface_nm is None else _bounds(specimen.interface_nm, specimen.pixel_size_nm)
     beam_px = 0.0 if beam_fwhm_nm is None else beam_fwhm_nm / 2.3548 / specimen.pixel_size_nm
     beam = beam_tilt if beam_tilt is not None else (np.zeros(columns), np.zeros(rows))
-    total = min(max(_PATHS_PER_ELECTRON * electrons_per_pixel, _SMALLEST_TOTAL), electrons_per_pixel * rows * columns)
-    passes = min(math.ceil(total / _LIBRARY), electrons_per_pixel)
-    shares = [electrons_per_pixel * (i + 1) // passes - electrons_per_pixel * i // passes for i in range(passes)]
-    counter = _Counter(electrons_per_pixel * rows * columns, progress)
-    for index, electrons in enumerate(shares):
+    shares = _electrons_of_passes(electrons_per_pixel, rows * columns)
+    paths = math.ceil(_different_paths(electrons_per_pixel, rows * columns) / len(shares))
+    lowest = max(threshold_kev, LOWEST_THRESHOLD_KEV)
+    materials = [find_material(solid) for solid in solids]
+    store = None
+    if checkpoint is not None:
+        stored = _storable(tallies)
+        inputs = (
+            specimen.height_nm, specimen.interface_nm, specimen.pixel_size_nm, materials, energy_kev, lowest,
+            beam_fwhm_nm, *beam, seed, shares, paths, *(t.kept for t in stored),
+        )  # fmt: skip
+        store = Checkpoint(checkpoint, fingerprint(inputs), [array for t in stored for array in t.sums])
+    done = store.load() if store is not None else 0
+    counter = _Counter(electrons_per_pixel * rows * columns, sum(shares[:done]) * rows * columns, progress)
+    for index in range(done, len(shares)):
         libraries = [
             draw_trajectories(
-                find_material(solid), energy_kev, max(threshold_kev, LOWEST_THRESHOLD_KEV), math.ceil(total / passes),
-                (seed * 1_000_003 + index) * 2 + number, should_stop,
+                material, energy_kev, lowest, paths, (seed * 1_000_003 + index) * 2 + number, should_stop
             )
-            for number, solid in enumerate(solids)
+            for number, material in enumerate(materials)
         ]  # fmt: skip
         send = _Pass(
-            surface,
-            interface,
-            libraries,
-            specimen.pixel_size_nm,
-            beam_px,
-            beam,
-            electrons,
-            seed,
-            index,
-            tallies,
+            surface, interface, libraries, specimen.pixel_size_nm, beam_px, beam, shares[index], seed, index, tallies,
             counter,
-        )
-        for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (electrons * columns)))
+        )  # fmt: skip
+        for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (shares[index] * columns)))
+        if store is not None:
+            store.save(index + 1)
+    if store is not None:
+        store.remove()
+
+
+def _different_paths(electrons_per_pixel: int, pixels: int) -> int:
+    """Different paths of a whole run."""
+    return min(max(_PATHS_PER_ELECTRON * electrons_per_pixel, _SMALLEST_TOTAL), electrons_per_pixel * pixels)
+
+
+def _electrons_of_passes(electrons_per_pixel: int, pixels: int) -> list[int]:
+    """Electrons that each pass sends into every pixel.
+
+    More passes with smaller libraries cost the same and leave neighbours as little correlated: the number of different
+    paths is that of the whole run.
+    """
+    libraries = math.ceil(_different_paths(electrons_per_pixel, pixels) / _LIBRARY)
+    passes = min(max(libraries, math.ceil(electrons_per_pixel * pixels / _ELECTRONS_PER_PASS)), electrons_per_pixel)
+    return [electrons_per_pixel * (i + 1) // passes - electrons_per_pixel * i // passes for i in range(passes)]
+
+
+def _storable(tallies: Sequence[Tally]) -> list[StoredTally]:
+    stored = [tally for tally in tallies if isinstance(tally, StoredTally)]
+    if len(stored) < len(tallies):
+        raise TypeError("a run with a checkpoint needs tallies that can be stored: see StoredTally")
+    return stored
 
 
 _Bounds = tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -108,9 +148,9 @@ def _bounds(height_nm: NDArray[np.float32], pixel_size_nm: float) -> _Bounds:
 class _Counter:
     """Counts finished electrons for the progress, from several threads."""
 
-    def __init__(self, total: int, progress: Callable[[float], object] | None) -> None:
+    def __init__(self, total: int, done: int, progress: Callable[[float], object] | None) -> None:
         self._total, self._progress = total, progress
-        self._done, self._lock = 0, threading.Lock()
+        self._done, self._lock = done, threading.Lock()
 
     def add(self, number: int) -> None:
         with self._lock:
