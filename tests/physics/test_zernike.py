@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_sem4d.physics.zernike import TERMS, normalisation, zernike
+from napari_sem4d.physics.zernike import (
+    FULL_DEGREE,
+    FULL_TERMS,
+    TERMS,
+    full_from_powers,
+    full_normalisation,
+    full_zernike,
+    normalisation,
+    zernike,
+)
 
 
 def disc(count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,3 +40,27 @@ def test_averages_give_the_coefficients_of_a_distribution() -> None:
     assert averages[0] == 1.0 / np.pi
     # 200,000 points leave normalisation / sqrt(n) times a root mean square of about 0.3
     np.testing.assert_allclose(averages[1:], 0.0, atol=0.02)
+
+
+def test_the_full_set_is_orthogonal_and_normalised() -> None:
+    x, y, areas = disc()
+    values = full_zernike(x, y)
+    assert len(values) == 21
+    products = (values * areas) @ values.T * full_normalisation()[:, None]
+    np.testing.assert_allclose(products, np.eye(21), atol=1e-10)
+
+
+def test_a_quarter_turn_mixes_only_terms_of_one_degree_and_order() -> None:
+    """Turning a diode turns its integrals: cosine and sine of one order into each other, nothing else."""
+    x, y, areas = disc()
+    turn = (full_zernike(-y, x) * areas) @ full_zernike(x, y).T * full_normalisation()
+    for row, (n, m) in zip(turn, FULL_TERMS, strict=True):
+        others = [i for i, (k, j) in enumerate(FULL_TERMS) if (k, abs(j)) != (n, abs(m))]
+        np.testing.assert_allclose(row[others], 0.0, atol=1e-10)
+
+
+def test_powers_and_polynomials_say_the_same() -> None:
+    powers = tuple((i, n - i) for n in range(FULL_DEGREE + 1) for i in range(n, -1, -1))
+    x, y, _ = disc()
+    values = np.stack([x**i * y**j for i, j in powers])
+    np.testing.assert_allclose(full_from_powers(powers).T @ values, full_zernike(x, y), atol=1e-10)
