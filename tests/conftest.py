@@ -87,6 +87,25 @@ def bump() -> BumpScan:
     return simulate_bump()
 
 
+@pytest.fixture(scope="session")
+def local_images() -> Callable[..., NDArray[np.float32]]:
+    """Images of a surface that emits by its local slope alone, without gain or black level.
+
+    What the reconstruction by slopes assumes: no cast shadows, no electron range. For tests of its own numbers.
+    """
+    from napari_sem4d.physics.field import Field
+    from napari_sem4d.physics.reflectance import reflectance
+    from napari_sem4d.physics.visible_emission import height_slopes
+
+    def images(height_nm: NDArray[Any], setup: Setup, pixel_size_nm: float) -> NDArray[np.float32]:
+        height = np.asarray(height_nm, np.float32)
+        field = Field.of((height.shape[0], height.shape[1]), pixel_size_nm)
+        table = reflectance(setup, round(field.half_width_mm, 6))
+        return table.signals(*height_slopes(height, pixel_size_nm), field.x_mm, field.y_mm)
+
+    return images
+
+
 @pytest.fixture(scope="session")  # set up, and skipped, before any window is made
 def shared() -> Path:
     """Folder with real files next to the checkout; tests that need it are skipped where it is absent."""

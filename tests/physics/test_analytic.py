@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from napari_sem4d import AnnularSegment, Setup, simulate
+from napari_sem4d import AnnularSegment, Setup
 from napari_sem4d.physics.analytic import AnalyticModel, exit_gaussians
 
 
@@ -46,11 +48,11 @@ def test_gradient_is_the_numerical_one() -> None:
         )
 
 
-def test_away_from_shadows_and_blur_it_is_the_local_model() -> None:
+def test_away_from_shadows_and_blur_it_is_the_local_model(local_images: Callable[..., np.ndarray]) -> None:
     """With pixels far larger than the electron range the analytic engine and the local simulation are the same."""
     surface = bump(height=20_000.0)
     images = AnalyticModel(quadrants(), surface.shape, 5000.0, device="cpu").signals(torch.tensor(surface)).numpy()
-    local = simulate(surface, quadrants(), 5000.0)
+    local = local_images(surface, quadrants(), 5000.0)
     np.testing.assert_allclose(images, local, atol=2e-3 * local.mean())
 
 

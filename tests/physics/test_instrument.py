@@ -50,9 +50,25 @@ def test_the_height_of_the_stage_does_not_matter(segments: Segments) -> None:
     np.testing.assert_allclose(simulate(bump() + 1e4, segments(), PIXEL_NM), images, rtol=1e-3)
 
 
-def test_size_does_not_matter_only_slope_does(segments: Segments) -> None:
+def test_far_above_the_electron_range_only_slope_matters(segments: Segments) -> None:
+    gold = segments(beam_energy_kev=2.0, material="Au")  # its electrons leave within 5 nm
+    images = simulate(2.0 * bump(), gold, 2.0 * PIXEL_NM)
+    # 5 nm over pixels of 100 nm blur by 1e-3, the wider field has parallax of 1e-3
+    np.testing.assert_allclose(simulate(10.0 * bump(), gold, 10.0 * PIXEL_NM), images, rtol=6e-3)
+
+
+def test_near_the_electron_range_contrast_is_lost(segments: Segments) -> None:
     images = simulate(bump(), segments(), PIXEL_NM)
-    np.testing.assert_allclose(simulate(0.1 * bump(), segments(), 0.1 * PIXEL_NM), images, rtol=1e-4)
+    small = simulate(0.1 * bump(), segments(), 0.1 * PIXEL_NM)  # 50 nm wide, electrons leave within 150 nm
+    assert small[0].std() < 0.5 * images[0].std()
+
+
+def test_a_wall_casts_a_shadow(segments: Segments) -> None:
+    wall = np.zeros((24, 48))
+    wall[:, 32:] = 3000.0
+    images = simulate(wall, segments(), 200.0)
+    assert images[0, 12, 30] < 0.7 * images[0, 12, 4], "the right segment is behind the wall"
+    assert images[2, 12, 30] > 0.95 * images[2, 12, 4]
 
 
 @pytest.mark.parametrize("pixel_size_nm", [PIXEL_NM, 1e4], ids=["no parallax", "parallax"])

@@ -279,13 +279,15 @@ def test_a_calibration_from_other_settings_is_noticed(segments: Segments, calibr
     assert [w for w in noticed if "8.0 mm" in w]
 
 
-def test_the_predicted_images_are_those_of_the_surface(segments: Segments, rough: Rough) -> None:
-    grey = GREY * simulate(rough(), segments(), PIXEL_NM) + 100.0
+def test_the_predicted_images_are_those_of_the_surface(
+    segments: Segments, rough: Rough, local_images: Callable[..., NDArray[np.float32]]
+) -> None:
+    grey = GREY * local_images(rough(), segments(), PIXEL_NM) + 100.0
     result = reconstruct(grey, segments(gain=None, offset=100.0), PIXEL_NM, samples=0)
     np.testing.assert_allclose(result.predicted + result.residual, grey, rtol=1e-5)
     assert result.residual[:, 2:-2, 2:-2].std() < 0.05 * grey.std(), "a smooth surface explains its images"
     assert result.offset.tolist() == [100.0] * 4
-    again = simulate(result.height_nm, segments(), PIXEL_NM) * result.gain[:, None, None]
+    again = local_images(result.height_nm, segments(), PIXEL_NM) * result.gain[:, None, None]
     level = (again / (result.predicted - 100.0))[:, 1:-1, 1:-1]  # at the edge a simulated surface goes on flat
     # brightness, common to all segments, is the only thing between the two
     np.testing.assert_allclose(level / level.mean(axis=0), 1.0, atol=2e-3)

@@ -195,15 +195,19 @@ def test_a_difference_of_unknown_gain_has_no_scale(sum_and_differences: Callable
 
 
 def test_sum_and_differences_give_the_same_surface_as_the_segments(
-    segments: Segments, sum_and_differences: Callable[..., Setup], rough: Rough, agreement: Agree
+    segments: Segments,
+    sum_and_differences: Callable[..., Setup],
+    rough: Rough,
+    agreement: Agree,
+    local_images: Callable[..., NDArray[np.float32]],
 ) -> None:
     height, pixel = rough(), 30.0
-    plain = reconstruct(simulate(height, segments(), pixel), segments(), pixel, samples=0)
+    plain = reconstruct(local_images(height, segments(), pixel), segments(), pixel, samples=0)
     setup = sum_and_differences()
-    mixed = reconstruct(simulate(height, setup, pixel), setup, pixel, samples=0)
+    mixed = reconstruct(local_images(height, setup, pixel), setup, pixel, samples=0)
     assert agreement(mixed.height_nm, plain.height_nm).gain == pytest.approx(1.0, abs=1e-3)
     open_gains = sum_and_differences(gain=None)
-    shape_only = reconstruct(simulate(height, setup, pixel), open_gains, pixel, samples=0)
+    shape_only = reconstruct(local_images(height, setup, pixel), open_gains, pixel, samples=0)
     assert agreement(shape_only.height_nm, height).correlation > 0.999
     assert shape_only.unit == "a.u."
 
