@@ -23,7 +23,8 @@ from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region
 _LARGEST_BYTES = 16 * 1024**3
 _SCHEMA_VERSION = 1
 _MAP_ARRAYS = (
-    "height_nm", "sigma_nm", "samples", "shadow", "valid", "brightness", "predicted", "residual", "gain", "offset",
+    "height_nm", "sigma_nm", "samples", "shadow", "valid", "reason", "brightness", "predicted", "residual", "gain",
+    "offset",
 )  # fmt: skip
 _SERIES_ARRAYS = ("height_nm", "sigma_nm", "time_s")
 _ABOUT = "about"
@@ -258,7 +259,7 @@ def _check(about: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         raise ValueError("its pixel size is no positive number")
     expected = {f.name for f in fields(HeightSeries if series else HeightMap)}
     for name, array in arrays.items():
-        if name not in expected or array.dtype.kind not in "fb":
+        if name not in expected or array.dtype.kind not in ("u" if name == "reason" else "fb"):
             raise ValueError(f"the array {name} does not belong there")
         if name in {"gain", "offset"}:
             continue

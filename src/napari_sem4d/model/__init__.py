@@ -1,7 +1,7 @@
 """Plain, validated data: series, setup, specimen, height map. No torch, no Qt, no vendor file formats."""
 
 from napari_sem4d.model.errors import Cancelled, InputError
-from napari_sem4d.model.height import HeightMap, HeightSeries, ZScaleSource
+from napari_sem4d.model.height import HeightMap, HeightSeries, Reason, ZScaleSource
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.series import ScanMetadata, SemSeries
 from napari_sem4d.model.setup import (
@@ -24,6 +24,7 @@ __all__ = [
     "HeightMap",
     "HeightSeries",
     "InputError",
+    "Reason",
     "Region",
     "Ring",
     "ScanMetadata",

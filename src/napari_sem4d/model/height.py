@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,31 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.region import Region
 
 ZScaleSource = Literal["geometry", "reference", "arbitrary"]
+
+
+class Reason(enum.IntFlag):
+    """Why the height of a pixel should not be believed; several can hold at once."""
+
+    MISSING = 1
+    SHADOWED = 2
+    TOO_STEEP = 4
+    BELOW_RANGE = 8
+    UNTRAINED = 16
+    UNMEASURED = MISSING | SHADOWED | TOO_STEEP
+
+    @property
+    def text(self) -> str:
+        """The reasons in words, empty when there is none."""
+        return "; ".join(words for flag, words in _WORDS.items() if flag in self)
+
+
+_WORDS = {
+    Reason.MISSING: "fewer than three segments have a grey level that is neither missing nor saturated",
+    Reason.SHADOWED: "all segments are in shadow",
+    Reason.TOO_STEEP: "steeper than the horizon of the detectors: fewer than three segments see the facet",
+    Reason.BELOW_RANGE: "features narrower than the exit radius of the electrons",
+    Reason.UNTRAINED: "outside of what the Vision Field Transformer was trained on",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +59,8 @@ class HeightMap:
     shadow : (y, x) bool
         Pixels that at least one segment cannot see.
     valid : (y, x) bool
-        Pixels whose slope was measured; elsewhere the height is carried by its neighbours.
+        Pixels whose slope was measured: no reason of ``Reason.UNMEASURED`` holds. Elsewhere the height is carried by
+        its neighbours.
     brightness : (y, x) float32
         Common brightness of all segments relative to the emission model (composition, channelling), around 1.
     predicted, residual : (detector, y, x) float32
@@ -48,6 +75,8 @@ class HeightMap:
     detector_names : tuple of str
     region : Region
         Where on the scan the map lies.
+    reason : (y, x) uint8 or None
+        Flags of :class:`Reason`, 0 where nothing speaks against the height; None when they were not kept.
     warnings : tuple of str
         What the user should know before believing the numbers.
     provenance : mapping
@@ -69,6 +98,7 @@ class HeightMap:
     detector_names: tuple[str, ...]
     region: Region
     samples: NDArray[np.float32] | None = None
+    reason: NDArray[np.uint8] | None = None
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

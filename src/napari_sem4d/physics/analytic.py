@@ -43,14 +43,21 @@ class AnalyticModel:
     pixel_size_nm : float
     device : torch device, optional
         Default: the GPU when torch sees one.
+    field : Field, optional
+        Places of the pixels; default: the surface is a whole scan, the beam axis in its middle.
     """
 
     def __init__(
-        self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float, device: torch.device | str | None = None
+        self,
+        setup: Setup,
+        shape: tuple[int, int],
+        pixel_size_nm: float,
+        device: torch.device | str | None = None,
+        field: Field | None = None,
     ) -> None:
         self.setup, self.shape, self.pixel_size_nm = setup, shape, pixel_size_nm
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        field = Field.of(shape, pixel_size_nm)
+        field = Field.of(shape, pixel_size_nm) if field is None else field
         lookup = reflectance(setup, round(field.half_width_mm, 6))
         grid, terms, count = lookup.table.shape[0], lookup.table.shape[2], lookup.table.shape[3]
         self._terms, self._count = terms, count

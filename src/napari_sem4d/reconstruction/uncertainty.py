@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,17 @@ from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.reconstruction.integration import integrate
 
+if TYPE_CHECKING:
+    from napari_sem4d.reconstruction.loop import Refined
+
 # What a value is known to when the setup does not say: a good drawing and a calliper.
 _DEFAULT_LENGTH_SIGMA_MM = 0.1
 _DEFAULT_THRESHOLD_SIGMA_KEV = 0.3
 _DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
 _LARGEST_SIGMA = 0.5  # a scale known worse than this is none
 _EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant (physics.md 5.6)
+_RANGE_SHARE = 0.25  # of what the finite range takes away, that the analytic model does not give back
+_STIFFNESS_PX = 4.0  # the stiffness of the prior around a pixel
 _MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
 
 
@@ -214,7 +220,54 @@ def draw_samples(
             raise Cancelled("cancelled")
         noise = [rng.standard_normal(height_nm.shape, np.float32) for _ in range(2)]
         samples[index] = height_nm + integrate(sigma_x * noise[0], sigma_y * noise[1], pixel_size_nm)
-        if model_sigma_nm.any():
-            smooth = ndimage.gaussian_filter(rng.standard_normal(height_nm.shape, np.float32), blur_px, mode="reflect")
-            samples[index] += model_sigma_nm * smooth / smooth.std()
+        samples[index] += _smooth_error(model_sigma_nm, blur_px, rng)
     return samples
+
+
+def loop_noise_sigma(found: Refined) -> NDArray[np.float32]:
+    """Standard deviation of the refined height from the noise of the images, (y, x) in pixels."""
+    weight = np.exp(ndimage.gaussian_filter(np.log(found.curvature_weight), _STIFFNESS_PX, mode="nearest"))
+    return np.sqrt(found.spectrum.noise_variance(found.information, weight))
+
+
+def loop_model_sigma(
+    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Standard deviation of the refined height from what model and prior do not know, (y, x) nm.
+
+    A share of what the finite range takes away (see :func:`range_sigma`), and, away from the next measured pixel, the
+    integrated random curvature that the prior allows: ``tau d^1.5 / sqrt(3)`` for a distance d.
+    """
+    lost = np.float32(_RANGE_SHARE) * range_sigma(found.height_nm, setup, pixel_size_nm)
+    if measured.all():
+        return lost
+    distance = ndimage.distance_transform_edt(~measured).astype(np.float32)
+    gap = np.float32(pixel_size_nm / math.sqrt(3.0)) * found.curvature * distance**1.5
+    return np.asarray(np.hypot(lost, gap), np.float32)
+
+
+def loop_samples(
+    height_nm: NDArray[np.float32],
+    found: Refined,
+    scale_nm: float,
+    model_sigma_nm: NDArray[np.float32],
+    blur_px: float,
+    count: int,
+    seed: int,
+    should_stop: Callable[[], bool],
+) -> NDArray[np.float32]:
+    """Heights that the data allow as well, (count, y, x): noise through the linearised loop, model error smooth."""
+    rng = np.random.default_rng(seed)
+    samples = np.empty((count, *height_nm.shape), np.float32)
+    for index in range(count):
+        samples[index] = height_nm + np.float32(scale_nm) * found.linearised.draw(rng, should_stop)
+        samples[index] += _smooth_error(model_sigma_nm, blur_px, rng)
+    return samples
+
+
+def _smooth_error(sigma_nm: NDArray[np.float32], blur_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Error of a given standard deviation that neighbours within the exit radius share."""
+    if not sigma_nm.any():
+        return np.zeros_like(sigma_nm)
+    smooth = ndimage.gaussian_filter(rng.standard_normal(sigma_nm.shape, np.float32), blur_px, mode="reflect")
+    return np.asarray(sigma_nm * smooth / smooth.std(), np.float32)

@@ -1,0 +1,108 @@
+"""What goes into a method and what comes out of it, the same for all methods. No numerics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sem4d.model.region import Region
+from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.reflectance import Reflectance
+from napari_sem4d.reconstruction.gains import Channels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A rectangle of a scan, ready for a method.
+
+    Attributes
+    ----------
+    images : (detector, y, x) float32
+        Grey levels; NaN marks missing pixels.
+    field : Field
+        Places of the pixels in the whole scan.
+    setup : Setup
+    table : Reflectance
+        That of the setup over the whole scan.
+    channels : Channels
+        Gains, black levels and noise, from the whole scan.
+    pixel_size_nm : float
+    saturation : (low, high) or None
+        Grey levels at and beyond which a pixel is clipped.
+    """
+
+    images: NDArray[np.float32]
+    field: Field
+    setup: Setup
+    table: Reflectance
+    channels: Channels
+    pixel_size_nm: float
+    saturation: tuple[float, float] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.images.shape[1], self.images.shape[2]
+
+    def crop(self, region: Region) -> Part:
+        """Return a rectangle of this part."""
+        return Part(
+            self.images[:, *region.slices], self.field.crop(region), self.setup, self.table, self.channels,
+            self.pixel_size_nm, self.saturation,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The answer of a method.
+
+    Attributes
+    ----------
+    height_nm, sigma_nm : (y, x) float32
+    samples : (n, y, x) float32 or None
+    reason : (y, x) uint8
+        Flags of :class:`napari_sem4d.model.Reason`.
+    shadow : (y, x) bool
+    brightness : (y, x) float32
+        Relative to the emission model.
+    signals : (detector, y, x) float32
+        Predicted, fractions of the beam, brightness included.
+    gain : (detector,) float64
+    remarks : tuple of str
+        For the user.
+    details : dict
+        For the provenance, JSON types.
+    """
+
+    height_nm: NDArray[np.float32]
+    sigma_nm: NDArray[np.float32]
+    samples: NDArray[np.float32] | None
+    reason: NDArray[np.uint8]
+    shadow: NDArray[np.bool_]
+    brightness: NDArray[np.float32]
+    signals: NDArray[np.float32]
+    gain: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def crop(self, region: Region) -> Estimate:
+        """Return a rectangle of this estimate, its mean height 0."""
+        rows, columns = region.slices
+        height = self.height_nm[rows, columns]
+        mean = np.float32(height.mean(dtype=np.float64))
+        return Estimate(
+            height_nm=height - mean,
+            sigma_nm=self.sigma_nm[rows, columns],
+            samples=None if self.samples is None else self.samples[:, rows, columns] - mean,
+            reason=self.reason[rows, columns],
+            shadow=self.shadow[rows, columns],
+            brightness=self.brightness[rows, columns],
+            signals=self.signals[:, rows, columns],
+            gain=self.gain,
+            remarks=self.remarks,
+            details=self.details,
+        )

@@ -1,0 +1,357 @@
+"""The surface that re-creates the measured images: a loop around any differentiable forward model. No files, no Qt.
+
+Maximum a posteriori height: the likelihood of the measured signals under the forward model, brightness eliminated, and
+an edge-keeping prior whose strength follows from the data. Steps are those of Newton on the quadratic of
+:mod:`~napari_sem4d.reconstruction.linearised` with the exact gradient through the forward model, so that a few
+evaluations of it are enough. The noise decides when to stop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.region import Region
+from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.reflectance import Reflectance
+from napari_sem4d.reconstruction.likelihood import Likelihood
+from napari_sem4d.reconstruction.linearised import Linearised, dot, slope_information
+from napari_sem4d.reconstruction.prior import CurvaturePrior
+from napari_sem4d.reconstruction.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MOST_EVALUATIONS = 25  # a guard: the noise stops the loop after 5 to 15
+_ADAPTING = 4  # steps in which weights, prior and gains follow the surface; then the objective stands still
+_SIGNIFICANT = 2e-4  # expected fall of the objective per pixel: a step of 0.02 sigma
+_SUFFICIENT = 1e-4  # share of the expected fall that a step must bring (Armijo 1966)
+_SHORTEST_STEP = 1 / 16
+_MEMORY = 5  # pairs of steps and gradients
+_INFORMATION_PX = 2.0  # what the data know of a place: mean over neighbours, free of their noise
+
+
+class ForwardModel(Protocol):
+    """What the loop needs of a forward model."""
+
+    def signals(self, height_nm: Tensor) -> Tensor:
+        """Signals (detector, y, x), fractions of the beam, of heights (y, x) in nm; differentiable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the loop is to explain and with which model.
+
+    Attributes
+    ----------
+    forward : ForwardModel
+    likelihood : Likelihood
+    spectrum : Spectrum
+    table : Reflectance
+    field : Field
+        Places of the pixels.
+    pixel_size_nm : float
+    open_gain : (detector,) bool
+        Gains to solve along. The mean slope of the start is kept then, since gains and a tilt say the same.
+    """
+
+    forward: ForwardModel
+    likelihood: Likelihood
+    spectrum: Spectrum
+    table: Reflectance
+    field: Field
+    pixel_size_nm: float
+    open_gain: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopStep:
+    """The surface after a step, for those who watch it converge.
+
+    Attributes
+    ----------
+    height_nm : (y, x) float32
+        In the slopes of the model: without the setup's slope calibration.
+    signals : (detector, y, x) float32
+        Predicted signals, fractions of the beam, brightness included.
+    brightness : (y, x) float32
+    chi_square : tuple of float
+        Reduced chi-square after every step so far; 1 is a fit to the noise.
+    """
+
+    height_nm: NDArray[np.float32]
+    signals: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+    chi_square: tuple[float, ...]
+
+    def crop(self, region: Region) -> LoopStep:
+        """Return a rectangle of this step."""
+        rows, columns = region.slices
+        return LoopStep(
+            self.height_nm[rows, columns], self.signals[:, rows, columns], self.brightness[rows, columns],
+            self.chi_square,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """End of the loop.
+
+    Attributes
+    ----------
+    height_nm : (y, x) float32
+    signals : (detector, y, x) float32
+        Predicted, without brightness.
+    brightness : (y, x) float32
+    gain_ratio : (detector,) float64
+        Gains found over gains assumed at the start.
+    linearised : Linearised
+        Gaussian of the errors around the surface, in pixels.
+    information : (y, x) float32
+        Inverse variance of the slope of a pixel from the data around it.
+    curvature_weight, curvature : (y, x) float32
+        Weight of the squared curvature in the prior, and the prior's mean curvature around each pixel, per pixel.
+    chi_square : tuple of float
+        Reduced chi-square after every step.
+    evaluations : int
+        Of the forward model.
+    converged : bool
+        False when it was finished early or ran out of evaluations.
+    """
+
+    height_nm: NDArray[np.float32]
+    signals: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+    gain_ratio: NDArray[np.float64]
+    linearised: Linearised
+    information: NDArray[np.float32]
+    curvature_weight: NDArray[np.float32]
+    curvature: NDArray[np.float32]
+    spectrum: Spectrum
+    chi_square: tuple[float, ...]
+    evaluations: int
+    converged: bool
+
+
+def refine(
+    problem: Problem,
+    start_nm: NDArray[np.float32],
+    *,
+    progress: Callable[[float], object] = lambda share: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_step: Callable[[LoopStep], object] | None = None,
+) -> Refined:
+    """Find the surface that re-creates the measured signals.
+
+    Parameters
+    ----------
+    problem : Problem
+    start_nm : (y, x) float32
+        Height to begin with.
+    progress : callable
+        Called with the finished share, 0 to 1.
+    should_stop : callable
+        Asked between evaluations and in the linear solutions; ``Cancelled`` is raised when it returns True.
+    on_step : callable, optional
+        Gets a :class:`LoopStep` after every step. Returning False ends the loop, and the surface so far is kept.
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    run = _Run(problem, start_nm, should_stop)
+    first = 0.0
+    while True:
+        expected = run.prepare()
+        first = max(first, expected, 2 * _SIGNIFICANT)
+        remaining = math.log(max(expected, _SIGNIFICANT) / _SIGNIFICANT) / math.log(first / _SIGNIFICANT)
+        progress(1.0 - remaining)
+        go_on = on_step is None or on_step(run.seen()) is not False
+        if expected < _SIGNIFICANT:
+            return run.end(converged=True)
+        if not go_on or run.evaluations >= _MOST_EVALUATIONS:
+            return run.end(converged=False)
+        if not run.step():
+            return run.end(converged=True)  # as low as single precision and the kinks of shadows let it get
+
+
+@dataclass(slots=True)
+class _Surface:
+    """A surface with the forward model's answer to it."""
+
+    height: NDArray[np.float32]  # in pixels
+    leaf: Tensor
+    answer: Tensor
+    signals: NDArray[np.float32]
+
+
+class _Run:
+    """State of one run: surface, weights, prior, quadratic, memory."""
+
+    def __init__(self, problem: Problem, start_nm: NDArray[np.float32], should_stop: Callable[[], bool]) -> None:
+        self._problem, self._should_stop = problem, should_stop
+        self._likelihood = problem.likelihood
+        self._prior = CurvaturePrior(problem.spectrum)
+        self._memory = _Memory()
+        self._gain_ratio = np.ones(len(problem.open_gain))
+        self._history: list[float] = []
+        self._before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._steps = 0
+        self._length = 1.0
+        self.evaluations = 0
+        self._surface = self._evaluate((start_nm / np.float32(problem.pixel_size_nm)).astype(np.float32))
+        self._weights = self._likelihood.weights(self._surface.signals)
+        self._fit = self._likelihood.fit(self._surface.signals, self._weights)
+
+    def prepare(self) -> float:
+        """Find the next direction; returns how much the objective should fall along it, per pixel."""
+        adapting = self._steps <= _ADAPTING
+        if adapting:
+            self._adapt()
+        gradient = self._gradient()
+        if not adapting and self._before is not None:
+            self._memory.remember(self._surface.height - self._before[0], gradient - self._before[1])
+        self._before = self._surface.height, gradient
+        self._linear = Linearised(self._problem.spectrum, self._information, self._prior.weight)
+        direction = self._memory.direction(
+            gradient, lambda right: self._linear.solve(right, should_stop=self._should_stop)
+        )
+        if self._problem.open_gain.any():
+            direction = _without_tilt(direction)
+        self._direction = direction
+        self._expected = -dot(gradient, direction)
+        self._history.append(self._reduced_chi_square())
+        return self._expected / direction.size
+
+    def step(self) -> bool:
+        """Go along the direction as far as the objective falls; False when it does not."""
+        length = min(1.0, 2 * self._length)
+        start = self._fit.value + self._prior.value(self._surface.height)
+        while length >= _SHORTEST_STEP:
+            tried = self._evaluate(self._surface.height + np.float32(length) * self._direction)
+            fit = self._likelihood.fit(tried.signals, self._weights)
+            if fit.value + self._prior.value(tried.height) < start - _SUFFICIENT * length * self._expected:
+                self._surface, self._fit, self._length = tried, fit, length
+                self._steps += 1
+                return True
+            length /= 2
+        return False
+
+    def seen(self) -> LoopStep:
+        """Return the surface for those who watch."""
+        brightness = self._fit.brightness
+        return LoopStep(
+            self._surface.height * np.float32(self._problem.pixel_size_nm),
+            self._surface.signals * brightness,
+            brightness,
+            tuple(self._history),
+        )
+
+    def end(self, *, converged: bool) -> Refined:
+        """Return the result."""
+        return Refined(
+            height_nm=self._surface.height * np.float32(self._problem.pixel_size_nm),
+            signals=self._surface.signals,
+            brightness=self._fit.brightness,
+            gain_ratio=self._gain_ratio,
+            linearised=self._linear,
+            information=self._known,
+            curvature_weight=self._prior.weight,
+            curvature=self._prior.tau,
+            spectrum=self._problem.spectrum,
+            chi_square=tuple(self._history),
+            evaluations=self.evaluations,
+            converged=converged,
+        )
+
+    def _evaluate(self, height_px: NDArray[np.float32]) -> _Surface:
+        import torch
+
+        if self._should_stop():
+            raise Cancelled("cancelled")
+        self.evaluations += 1
+        height = height_px - np.float32(height_px.mean(dtype=np.float64))
+        leaf = torch.as_tensor(height * np.float32(self._problem.pixel_size_nm)).requires_grad_(True)
+        answer = self._problem.forward.signals(leaf)
+        return _Surface(height, leaf, answer, answer.detach().cpu().numpy())
+
+    def _gradient(self) -> NDArray[np.float32]:
+        import torch
+
+        if self._should_stop():
+            raise Cancelled("cancelled")
+        surface = self._surface
+        given = torch.as_tensor(self._fit.gradient, device=surface.answer.device)
+        (of_height,) = torch.autograd.grad(surface.answer, surface.leaf, given)
+        data: NDArray[np.float32] = of_height.cpu().numpy() * np.float32(self._problem.pixel_size_nm)
+        return data + self._prior.gradient(surface.height)
+
+    def _adapt(self) -> None:
+        """Let gains, weights, prior and quadratic follow the surface."""
+        problem, surface = self._problem, self._surface
+        if problem.open_gain.any() and self._steps:
+            ratio = self._likelihood.gain_ratio(surface.signals, self._fit.brightness, self._weights, problem.open_gain)
+            self._likelihood = self._likelihood.with_gains(ratio)
+            self._gain_ratio = self._gain_ratio * ratio
+            self._fit = self._likelihood.fit(surface.signals, self._weights)
+        self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
+        self._fit = self._likelihood.fit(surface.signals, self._weights)
+        self._information = slope_information(
+            surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field
+        )
+        self._known = ndimage.gaussian_filter(self._information.mean, _INFORMATION_PX, mode="nearest")
+        self._prior.adapt(surface.height, self._known)
+        self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
+
+    def _reduced_chi_square(self) -> float:
+        """Chi-square over its degrees of freedom: data less one brightness a pixel and the share of fitted heights."""
+        freedom = self._likelihood.data_count - float(self._share.sum(dtype=np.float64))
+        return 2 * self._fit.value / max(freedom, 1.0)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Steps and changes of the gradient, from which directions learn what the quadratic does not know.
+
+    Limited-memory BFGS (Nocedal 1980) with the solution of the quadratic in place of the unit matrix.
+    """
+
+    pairs: list[tuple[NDArray[np.float32], NDArray[np.float32], float]] = field(default_factory=list)
+
+    def remember(self, step: NDArray[np.float32], change: NDArray[np.float32]) -> None:
+        """Add a pair, unless the objective is not convex along the step."""
+        product = dot(step, change)
+        if product > 1e-6 * math.sqrt(dot(step, step) * dot(change, change)):
+            self.pairs = [*self.pairs[1 - _MEMORY :], (step, change, product)]
+
+    def direction(
+        self, gradient: NDArray[np.float32], solve: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Direction of descent."""
+        rest = -gradient
+        shares = []
+        for step, change, product in reversed(self.pairs):
+            shares.append(dot(step, rest) / product)
+            rest = rest - np.float32(shares[-1]) * change
+        out = solve(rest)
+        for (step, change, product), share in zip(self.pairs, reversed(shares), strict=True):
+            out = out + np.float32(share - dot(change, out) / product) * step
+        return out
+
+
+def _without_tilt(height: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows, columns = height.shape
+    y = np.linspace(-1.0, 1.0, rows, dtype=np.float32)[:, None]
+    x = np.linspace(-1.0, 1.0, columns, dtype=np.float32)[None, :]
+    for slope in (np.broadcast_to(y, height.shape), np.broadcast_to(x, height.shape)):
+        height = height - np.float32(dot(height, slope) / dot(slope, slope)) * slope
+    return height

@@ -1,0 +1,162 @@
+"""Methods with a forward model: the loop on a part of a scan, from its photometric start to its errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sem4d.model.region import Region
+from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.field import Field
+from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.inversion import SlopeMap
+from napari_sem4d.reconstruction.likelihood import Likelihood
+from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, refine
+from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
+from napari_sem4d.reconstruction.slope_calibration import calibrated
+from napari_sem4d.reconstruction.spectrum import Spectrum
+from napari_sem4d.reconstruction.uncertainty import loop_model_sigma, loop_noise_sigma, loop_samples, range_blur_px
+from napari_sem4d.reconstruction.validity import reasons
+
+MakeForward = Callable[[Setup, tuple[int, int], float, Field], ForwardModel]
+
+_MARGIN_PX = (16, 64)  # smallest and largest around a region
+
+
+def model_based(
+    scan: Part,
+    region: Region,
+    make_forward: MakeForward,
+    open_gain: NDArray[np.bool_],
+    samples: int,
+    seed: int,
+    *,
+    progress: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+    on_step: Callable[[LoopStep], object] | None,
+) -> Estimate:
+    """Height of a region of a scan, from a forward model that has to re-create the images.
+
+    Parameters
+    ----------
+    scan : Part
+        The whole scan: what lies around the region throws shadows into it.
+    region : Region
+    make_forward : callable
+        Makes the model for a setup, (rows, columns), a pixel size in nm and a field.
+    open_gain : (detector,) bool
+        Gains that are solved along.
+    samples, seed, progress, should_stop, on_step
+        As in :func:`napari_sem4d.reconstruct`.
+    """
+    around = _with_margin(region, scan)
+    part = scan.crop(around)
+    inner = Region(
+        region.row_start - around.row_start, region.row_stop - around.row_start,
+        region.column_start - around.column_start, region.column_stop - around.column_start,
+    )  # fmt: skip
+    ask = should_stop if should_stop is not None else lambda: False
+    pixel = part.pixel_size_nm
+    slopes = measured_slopes(part, should_stop)
+    progress(0.03)
+    start = integrated(slopes.slope_x, slopes.slope_y, slopes, pixel, should_stop)
+    progress(0.05)
+    problem = Problem(
+        forward=make_forward(part.setup, part.shape, pixel, part.field),
+        likelihood=Likelihood(part.images, part.channels, part.table.counting, part.saturation),
+        spectrum=Spectrum(part.setup, part.shape, pixel),
+        table=part.table,
+        field=part.field,
+        pixel_size_nm=pixel,
+        open_gain=open_gain,
+    )
+
+    def crop_step(step: LoopStep) -> object:
+        return on_step(step.crop(inner)) if on_step is not None else None
+
+    found = refine(
+        problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=crop_step
+    )
+    estimate = _estimate(part, slopes, start, found, samples, seed, ask, progress)
+    return estimate.crop(inner)
+
+
+def _estimate(
+    part: Part,
+    slopes: SlopeMap,
+    start: NDArray[np.float32],
+    found: Refined,
+    samples: int,
+    seed: int,
+    should_stop: Callable[[], bool],
+    progress: Callable[[float], object],
+) -> Estimate:
+    pixel = part.pixel_size_nm
+    height, scale = _calibrated_height(part, slopes, start, found.height_nm, should_stop)
+    facets = facet_signals(*slopes_of(found.height_nm, pixel), part, should_stop)
+    signals = found.signals * found.brightness
+    middle = np.float32(np.median(found.brightness))
+    reason = reasons(part, slopes, facets, signals / middle)
+    progress(0.85)
+    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3)
+    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found), model)
+    progress(0.9)
+    draws = None
+    if samples > 0:
+        blur = range_blur_px(part.setup, pixel)
+        draws = loop_samples(height, found, scale * pixel, model, blur, samples, seed, should_stop)
+    return Estimate(
+        height_nm=height,
+        sigma_nm=sigma.astype(np.float32),
+        samples=draws,
+        reason=reason,
+        shadow=shadowed(found.signals, part),
+        brightness=found.brightness,
+        signals=signals,
+        gain=part.channels.gain * found.gain_ratio,
+        remarks=() if found.converged else ("the loop was ended before it had converged",),
+        details={
+            "evaluations": found.evaluations,
+            "converged": found.converged,
+            "chi_square": [round(c, 5) for c in found.chi_square],
+        },
+    )
+
+
+def _calibrated_height(
+    part: Part,
+    slopes: SlopeMap,
+    start: NDArray[np.float32],
+    height: NDArray[np.float32],
+    should_stop: Callable[[], bool],
+) -> tuple[NDArray[np.float32], float]:
+    """Height of the surface from that of the model, and the mean factor between them.
+
+    A calibration that differs along x and y turns the slopes of a surface into slopes of none, so only what the loop
+    has changed goes through it as a surface; the measured slopes are calibrated as such.
+    """
+    if part.setup.slope_calibration is None:
+        return height, 1.0
+    matrix = np.array(part.setup.slope_calibration.matrix)
+    pixel = part.pixel_size_nm
+    measured = integrated(*calibrated(slopes.slope_x, slopes.slope_y, part.setup), slopes, pixel, should_stop)
+    factor = math.sqrt(float(np.linalg.det(matrix)))
+    if np.allclose(matrix, factor * np.eye(2), atol=1e-6):
+        return height * np.float32(factor), factor
+    change = calibrated(*slopes_of(height - start, pixel), part.setup)
+    whole = measured + integrated(*change, slopes, pixel, should_stop)
+    return np.asarray(whole - whole.mean(dtype=np.float64), np.float32), factor
+
+
+def _with_margin(region: Region, scan: Part) -> Region:
+    """Return the region with what blurs and shadows reach from outside."""
+    reach = 2 * range_blur_px(scan.setup, scan.pixel_size_nm) + 8
+    margin = int(min(max(math.ceil(reach), _MARGIN_PX[0]), _MARGIN_PX[1]))
+    rows, columns = scan.shape
+    return Region(
+        max(region.row_start - margin, 0), min(region.row_stop + margin, rows),
+        max(region.column_start - margin, 0), min(region.column_stop + margin, columns),
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""How slopes, curvature and blur act on each wavelength of a height map. No images, no noise levels.
+
+The cosine transform takes a map with mirrored edges to waves of ``k = pi j / n`` radians a pixel; differences and blur
+multiply each of them. What an area knows of its waves is then a sum over them, taken from tables.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.analytic import exit_gaussians
+from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
+
+_RATIOS = np.logspace(-6, 10, 65)  # of what the data know about a slope to what the prior knows about a curvature
+_SIDE = 96  # waves along each axis of the sums over waves
+
+
+class Spectrum:
+    """Waves of a map of one size under one setup.
+
+    Parameters
+    ----------
+    setup : Setup
+    shape : (rows, columns)
+    pixel_size_nm : float
+
+    Attributes
+    ----------
+    slope : (rows, columns) float32
+        Squared transfer of the central differences along both axes, per pixel.
+    curvature : (rows, columns) float32
+        Squared transfer of the second differences.
+    blur : (rows, columns) float32
+        Transfer of the beam and of the exit radius of the electrons.
+    """
+
+    def __init__(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> None:
+        self.shape = shape
+        self._beam, self._exit = _widths_px(setup, pixel_size_nm)
+        rows, columns = (np.pi * np.arange(n) / n for n in shape)
+        self.slope, self.curvature, self.blur = self._transfers(rows, columns)
+        even = (np.arange(_SIDE) + 0.5) * np.pi / _SIDE
+        slope, curvature, blur = self._transfers(even, even)
+        seen = slope * blur**2
+        with np.errstate(over="ignore"):
+            self._roughness = np.array([float((curvature / (r * seen + curvature)).mean()) for r in _RATIOS])
+
+    def _transfers(
+        self, rows: NDArray[np.float64], columns: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        y, x = rows[:, None], columns[None, :]
+        slope = np.sin(x) ** 2 + np.sin(y) ** 2
+        curvature = (2 - 2 * np.cos(x)) ** 2 + (2 - 2 * np.cos(y)) ** 2 + 2 * (np.sin(x) * np.sin(y)) ** 2
+        k2 = x * x + y * y
+        narrow, wide = (np.exp(-0.5 * w * w * k2) for w in self._exit)
+        blur = np.exp(-0.5 * self._beam**2 * k2) * (0.5 * narrow + 0.5 * wide)
+        return slope.astype(np.float32), curvature.astype(np.float32), blur.astype(np.float32)
+
+    def blurred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Blur an image (y, x), mirrored at its edges."""
+        return backward(self.blur * forward(image))
+
+    def curvature_variance(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Posterior variance (y, x) of the curvature of a surface that is known as well everywhere as in each pixel.
+
+        ``information`` is the inverse variance of a slope from the data, ``weight`` that of a curvature from the
+        prior.
+        """
+        ratio = np.log(np.maximum(information / weight, 1e-30))
+        return np.asarray(np.interp(ratio, np.log(_RATIOS), self._roughness) / weight, np.float32)
+
+    def fitted_share(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Share (y, x) of a pixel's height that the data decide, not the prior: its number of fitted parameters."""
+        ratio = np.log(np.maximum(information / weight, 1e-30))
+        return np.asarray(1.0 - np.interp(ratio, np.log(_RATIOS), self._roughness), np.float32)
+
+    def noise_variance(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Variance (y, x) of the height, in squared pixels, from the noise of the data alone, its plane taken off.
+
+        Of the least-squares surface under the prior, were it known as well everywhere as in each pixel: what the prior
+        smooths away is no noise.
+        """
+        seen = self.slope * self.blur**2
+        ratios = _RATIOS[::2]
+        sums = []
+        for ratio in ratios:
+            matrix = ratio * seen + self.curvature
+            matrix[0, 0] = matrix[0, 1] = matrix[1, 0] = np.inf  # mean and plane
+            sums.append(float((ratio * seen / matrix**2).mean(dtype=np.float64)))
+        ratio = np.log(np.maximum(information / weight, 1e-30))
+        return np.asarray(np.exp(np.interp(ratio, np.log(ratios), np.log(sums))) / weight, np.float32)
+
+
+def forward(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine transform, orthonormal."""
+    return np.asarray(fft.dctn(image, type=2, norm="ortho", workers=-1), np.float32)
+
+
+def backward(waves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inverse of :func:`forward`; overwrites its argument."""
+    return np.asarray(fft.idctn(waves, type=2, norm="ortho", workers=-1, overwrite_x=True), np.float32)
+
+
+def _widths_px(setup: Setup, pixel_size_nm: float) -> tuple[float, tuple[float, float]]:
+    """Standard deviations of the beam and of the two Gaussians of exit places, pixels."""
+    beam = 0.0 if setup.beam_fwhm_nm is None else setup.beam_fwhm_nm / (2 * math.sqrt(2 * math.log(2)))
+    r90 = find_material(setup.material).exit_radius_nm(setup.beam_energy_kev or NOMINAL_ENERGY_KEV)
+    narrow, wide = exit_gaussians()
+    return beam / pixel_size_nm, (narrow * r90 / pixel_size_nm, wide * r90 / pixel_size_nm)
