@@ -10,7 +10,6 @@ from typing import Any
 import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
-from rich.console import Console
 from rich.table import Table
 
 from napari_sem4d import SemSeries, Setup, simulate
@@ -75,7 +74,7 @@ class Watch:
         self.own_ms, self.drawing_ms = [], []
 
 
-def gui(console: Console, setup: Setup) -> None:
+def gui(setup: Setup) -> Iterator[Table]:
     """Block the GUI thread as a user would, and say for how long."""
     table = Table(title="Turns of the GUI thread, ms of processor time (target: our own at most 50 ms)")
     for heading in ("action", "turns > 1 ms", "median", "90 %", "longest", "longest drawing (OpenGL)"):
@@ -107,12 +106,15 @@ def gui(console: Console, setup: Setup) -> None:
         watch.turn(lambda: bench.result.set_exaggeration(5.0))
         watch.until(lambda: True)
         watch.add_to(table, "stretch z")
-    console.print(table)
+    yield table
     rate, own_ms = slider_rate(viewer, watch)
-    console.print(
-        f"time slider, 512 x 512, at most 32,000 faces: {rate:.1f} steps/s (target: 15), {own_ms:.0f} ms of processor "
-        "time of the GUI thread each, drawing included; on a busy machine only the latter counts"
+    slider = Table(title="Time slider, 512 x 512, at most 32,000 faces (target: 15 steps/s)")
+    slider.add_column("steps/s")
+    slider.add_column(
+        "ms of processor time of the GUI thread a step, drawing included\n(what counts on a busy machine)"
     )
+    slider.add_row(f"{rate:.1f}", f"{own_ms:.0f}")
+    yield slider
     viewer.close()
 
 
