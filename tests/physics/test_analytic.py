@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sem4d import AnnularSegment, Setup
+from napari_sem4d import AnnularSegment, Setup, SignedSum, Term
 from napari_sem4d.physics.analytic import AnalyticModel, exit_gaussians
 
 
@@ -54,6 +54,28 @@ def test_away_from_shadows_and_blur_it_is_the_local_model(local_images: Callable
     images = AnalyticModel(quadrants(), surface.shape, 5000.0, device="cpu").signals(torch.tensor(surface)).numpy()
     local = local_images(surface, quadrants(), 5000.0)
     np.testing.assert_allclose(images, local, atol=2e-3 * local.mean())
+
+
+def test_beside_a_wall_a_difference_of_segments_is_the_difference_of_what_they_see() -> None:
+    wall = np.zeros((32, 64), np.float32)
+    wall[:, 32:] = 6000.0
+    apart = quadrants()
+    right, _, left, _ = apart.detectors
+    mixed = apart.model_copy(
+        update={
+            "detectors": (
+                SignedSum(name="right - left", terms=(Term(weight=1, detector=right), Term(weight=-1, detector=left))),
+                SignedSum(name="both", terms=(Term(weight=1, detector=right), Term(weight=0.5, detector=left))),
+            )
+        }
+    )
+    one, _, two, _ = AnalyticModel(apart, wall.shape, 200.0, device="cpu").signals(torch.tensor(wall)).numpy()
+
+    difference, both = AnalyticModel(mixed, wall.shape, 200.0, device="cpu").signals(torch.tensor(wall)).numpy()
+
+    assert np.abs(one - two).max() > 0.5 * two.max(), "else there was no shadow"
+    np.testing.assert_allclose(difference, one - two, atol=1e-5 * two.max())
+    np.testing.assert_allclose(both, one + 0.5 * two, atol=1e-5 * two.max())
 
 
 def test_a_wall_hides_the_diode_behind_it() -> None:

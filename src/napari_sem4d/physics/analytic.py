@@ -22,7 +22,7 @@ from scipy import optimize
 from torch import Tensor
 from torch.nn import functional
 
-from napari_sem4d.model.setup import Setup
+from napari_sem4d.model.setup import Setup, SignedSum
 from napari_sem4d.physics.detectors import diode_terms, solid_angle_elements
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
@@ -58,12 +58,13 @@ class AnalyticModel:
         self.setup, self.shape, self.pixel_size_nm = setup, shape, pixel_size_nm
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         field = Field.of(shape, pixel_size_nm) if field is None else field
-        lookup = reflectance(setup, round(field.half_width_mm, 6))
+        diodes, self._mixing = _single_diodes(setup)
+        lookup = reflectance(diodes, round(field.half_width_mm, 6))
         grid, terms, count = lookup.table.shape[0], lookup.table.shape[2], lookup.table.shape[3]
         self._terms, self._count = terms, count
         self._table = self._tensor(lookup.table).permute(2, 3, 0, 1).reshape(1, terms * count, grid, grid)
         self._monomials = self._field_monomials(field, lookup.field_scale_mm) if terms > 1 else None
-        self._hidden = self._tensor(_hidden_shares(setup))
+        self._hidden = self._tensor(_hidden_shares(diodes))
         self._least_tangent = _least_tangent(setup)
         self._transfer = self._tensor(_blur_transfer(setup, (shape[0] * 2, shape[1] * 2), pixel_size_nm))
 
@@ -77,7 +78,9 @@ class AnalyticModel:
         slope_x, slope_y = slopes(height, self.pixel_size_nm)
         signals = self._local(slope_x, slope_y)
         signals = signals * self._visible(height, slope_x, slope_y)
-        return self._blurred(signals).reshape(*batch, self._count, *self.shape)
+        if self._mixing is not None:
+            signals = torch.einsum("cd,bdyx->bcyx", self._tensor(self._mixing), signals)
+        return self._blurred(signals).reshape(*batch, -1, *self.shape)
 
     def _local(self, slope_x: Tensor, slope_y: Tensor) -> Tensor:
         one_plus = 1.0 + torch.sqrt(1.0 + slope_x**2 + slope_y**2)
@@ -180,6 +183,21 @@ def _distances(reach: int) -> tuple[int, ...]:
     while steps[-1] < reach:
         steps.append(min(reach, math.ceil(steps[-1] * 1.25)))
     return tuple(steps)
+
+
+def _single_diodes(setup: Setup) -> tuple[Setup, NDArray[np.float64] | None]:
+    """Setup with every diode as a channel of its own, and the weights (channel, diode) that mix them; None for one each.
+
+    A diode of a difference is hidden on its own: the mixture has no share that could be.
+    """
+    terms = [(index, weight, diode) for index, d in enumerate(setup.detectors) for weight, diode in diode_terms(d)]
+    if not any(isinstance(d, SignedSum) for d in setup.detectors):
+        return setup, None
+    mixing = np.zeros((len(setup.detectors), len(terms)))
+    for number, (index, weight, _) in enumerate(terms):
+        mixing[index, number] = weight
+    diodes = tuple(diode.model_copy(update={"name": str(number)}) for number, (_, _, diode) in enumerate(terms))
+    return setup.model_copy(update={"detectors": diodes}), mixing
 
 
 def _hidden_shares(setup: Setup) -> NDArray[np.float64]:
