@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sem4d import AnnularSegment, Setup
+from napari_sem4d import AnnularSegment, HeightMap, Region, Setup, read_sem, simulate, write_height
 from napari_sem4d.cli import main
+from napari_sem4d.io.heights import read_height
+from napari_sem4d.model.methods import METHOD_WORDS
+from napari_sem4d.reconstruction.reconstruct import METHODS
 
 AZIMUTHS = {"A": 45.0, "B": 135.0, "C": 225.0, "D": 315.0}
 SHAPE = (96, 128)
@@ -92,7 +95,7 @@ def files_in(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["reconstruct"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["reconstruct"], ["simulate"]])
 def test_help_of_every_command(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     assert "Usage: napari-sem4d" in capsys.readouterr().out
@@ -100,7 +103,7 @@ def test_help_of_every_command(command: list[str], capsys: pytest.CaptureFixture
 
 def test_help_answers_without_loading_the_science() -> None:
     code = (
-        "import sys; from napari_sem4d.cli import main; main(['reconstruct', '--help']); "
+        "import sys; from napari_sem4d.cli import main; main(['reconstruct', '--help']); main(['simulate', '--help']); "
         "sys.exit(not {'scipy', 'dask', 'tifffile', 'napari', 'qtpy'}.isdisjoint(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
@@ -232,7 +235,7 @@ def test_bad_usage_is_told_before_any_work(
     assert named in failure(capsys, "reconstruct", *scan, *options, code=2)
 
 
-@pytest.mark.parametrize("arguments", [["reconstruct"], ["info"], ["conquer"]])
+@pytest.mark.parametrize("arguments", [["reconstruct"], ["info"], ["simulate"], ["conquer"]])
 def test_a_command_without_its_arguments_is_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "--help" in failure(capsys, *arguments, code=2)
 
@@ -356,6 +359,103 @@ def test_a_stop_while_writing_leaves_nothing_behind(number: signal.Signals, code
     assert time.monotonic() - started < 10
     assert "Traceback" not in said
     assert files_in(tmp_path) == set()
+
+
+def test_the_analytic_model_from_the_command_line(
+    scan: list[str], setup_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "h.npz"
+    options = ["--method", "analytic", "--region", "24:72,32:96", "-o", str(target)]
+    assert main(["reconstruct", *scan, "--setup", setup_file, "--pixel-size-nm", "20", *options]) == 0
+    again = read_height(target)
+    assert again.provenance["method"] == "analytic"
+    assert np.corrcoef(again.height_nm.ravel(), bump()[24:72, 32:96].ravel())[0, 1] > 0.95
+
+
+def test_every_method_can_be_named_and_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert set(METHODS) <= set(METHOD_WORDS)
+    assert main(["reconstruct", "--help"]) == 0
+    said = capsys.readouterr().out
+    for name in METHODS:
+        assert f"{name}: {METHOD_WORDS[name].use}" in said
+
+
+# simulate -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def height_file(tmp_path: Path) -> str:
+    """The hill as a height map that was measured."""
+    height = bump().astype(np.float32)[24:72, 32:96]
+    none = np.zeros((0, *height.shape), np.float32)
+    measured = HeightMap(
+        height_nm=height, sigma_nm=np.ones_like(height), shadow=height > 1e9, valid=height < 1e9,
+        brightness=np.ones_like(height), predicted=none, residual=none, gain=np.empty(0), offset=np.empty(0),
+        z_scale_source="geometry", z_scale_uncertainty=0.05, pixel_size_nm=PIXEL_SIZE_NM, detector_names=(),
+        region=Region.full(height.shape),
+    )  # fmt: skip
+    write_height(measured, tmp_path / "hill.npz")
+    return str(tmp_path / "hill.npz")
+
+
+def test_simulated_images_are_read_back_with_segments_and_pixel_size(
+    height_file: str, setup_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "images.tif"
+    assert main(["simulate", height_file, setup_file, "-o", str(target)]) == 0
+    assert "A, B, C, D" in capsys.readouterr().out
+    series = read_sem(target)
+    assert series.detector_names == tuple(AZIMUTHS)
+    assert series.pixel_size_nm == pytest.approx(PIXEL_SIZE_NM)
+    expected = simulate(read_height(height_file).height_nm, Setup.from_json(setup_file), PIXEL_SIZE_NM)
+    np.testing.assert_array_equal(np.asarray(series.full_images[0]), expected)
+
+
+def test_a_seed_and_a_dose_give_the_same_noise_again(height_file: str, setup_file: str, tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        target = tmp_path / f"{name}.tif"
+        options = ["--electrons-per-pixel", "500", "--seed", seed, "-o", str(target)]
+        assert main(["simulate", height_file, setup_file, *options]) == 0
+        found.append(tifffile.imread(target))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.any(found[0] != found[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "code"),
+    [
+        (["-o", "images.jpg"], ".tif", 1),
+        (["-o", "absent/images.tif"], "absent", 1),
+        (["-o", "i.tif", "--engine", "magic"], "montecarlo", 2),
+        (["-o", "i.tif", "--electrons-per-pixel", "0"], "positive", 2),
+        (["-o", "i.tif", "--engine", "montecarlo"], "electrons_per_pixel", 1),
+    ],
+)
+def test_what_cannot_be_simulated_is_told_and_nothing_is_written(
+    options: list[str],
+    named: str,
+    code: int,
+    height_file: str,
+    setup_file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = files_in(tmp_path)
+    assert named in failure(capsys, "simulate", height_file, setup_file, *options, code=code)
+    assert files_in(tmp_path) == before
+
+
+def test_the_target_of_a_simulation_is_checked_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "nowhere" in failure(capsys, "simulate", "no.npz", "no.json", "-o", str(tmp_path / "nowhere" / "i.tif"))
+    assert "no.npz" in failure(capsys, "simulate", "no.npz", "no.json", "-o", str(tmp_path / "i.tif"))
 
 
 # demo ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -22,17 +22,18 @@ from napari_sem4d.cli.inputs import (
 )
 from napari_sem4d.cli.outputs import check_target, write_all
 from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.methods import METHOD_WORDS, method_help
 
 if TYPE_CHECKING:
     from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
+    from napari_sem4d.reconstruction.reconstruct import Method
 
 SUFFIXES = (".tif", ".tiff", ".npz")
 
 
-class Method(enum.StrEnum):
-    """The methods of ``napari_sem4d.reconstruct``."""
-
-    photometric = "photometric"
+# By name, since loading the algorithms for ``--help`` would take seconds; a test holds them against METHODS.
+MethodName = enum.StrEnum("MethodName", {name: name for name in METHOD_WORDS})  # type: ignore[misc]  # not a literal
+_QUICKEST = MethodName("photometric")
 
 
 def reconstruct(
@@ -43,7 +44,7 @@ def reconstruct(
     ] = None,
     pixel_size_nm: PixelSize = None,
     detectors: Detectors = None,
-    method: Annotated[Method, typer.Option(help="How to find the height.")] = Method.photometric,
+    method: Annotated[MethodName, typer.Option(help=method_help())] = _QUICKEST,
     region: RegionText = None,
     level_region: LevelRegionText = None,
     reference_region: ReferenceRegionText = None,
@@ -79,19 +80,20 @@ def reconstruct(
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
     _check_frame(series, frame, level, reference)
+    chosen = cast("Method", method.value)
     with terminal.progress_bar("Reconstructing") as progress:
         height: HeightMap | HeightSeries
         if frame is None and len(series) > 1:
             from napari_sem4d.dynamics.series import reconstruct_series
 
             height = reconstruct_series(
-                series, used, method.value, roi=roi, reference_region=reference, seed=seed, progress=progress
+                series, used, chosen, roi=roi, reference_region=reference, seed=seed, progress=progress
             )
         else:
             from napari_sem4d.reconstruction.reconstruct import reconstruct as reconstruct_scan
 
             height = reconstruct_scan(
-                series, used, method=method.value, roi=roi, level_region=level, frame=frame or 0, seed=seed,
+                series, used, method=chosen, roi=roi, level_region=level, frame=frame or 0, seed=seed,
                 progress=progress,
             )  # fmt: skip
     write_all([(target, partial(write_height, height)) for target in targets])
