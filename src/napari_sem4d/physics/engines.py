@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,15 @@ ShouldStop = Callable[[], bool] | None
 
 
 class Engine(Protocol):
-    """Predicts what leaves a specimen under a beam."""
+    """Predicts what leaves a specimen under a beam.
+
+    Attributes
+    ----------
+    learned : bool
+        True where symmetries hold as well as they were learned.
+    """
+
+    learned: ClassVar[bool]
 
     @property
     def electrons_per_pixel(self) -> int | None:
@@ -60,6 +68,8 @@ class Engine(Protocol):
 
 class ForwardModelEngine(ABC):
     """An engine that computes signals directly from the heights, without noise and with a gradient."""
+
+    learned: ClassVar[bool] = False
 
     @property
     def electrons_per_pixel(self) -> None:
@@ -105,6 +115,18 @@ class Analytic(ForwardModelEngine):
         return AnalyticModel(setup, shape, pixel_size_nm)
 
 
+class Vift(ForwardModelEngine):
+    """The analytic model with the learned correction: finite range, edges, re-entry."""
+
+    learned: ClassVar[bool] = True
+
+    def forward_model(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> ForwardModel:
+        """See :class:`ForwardModelEngine`."""
+        from napari_sem4d.physics.vift.model import ViftModel  # torch takes a second to load
+
+        return ViftModel(setup, shape, pixel_size_nm)
+
+
 @dataclass(frozen=True, slots=True)
 class MonteCarlo:
     """Electron trajectories on the surface itself, re-entry included.
@@ -118,6 +140,8 @@ class MonteCarlo:
     checkpoint : Path or None
         Where an interrupted run goes on: see :func:`napari_sem4d.physics.montecarlo.run.run_montecarlo`.
     """
+
+    learned: ClassVar[bool] = False
 
     electrons_per_pixel: int
     seed: int = 0
@@ -171,6 +195,7 @@ class MonteCarlo:
 
 ENGINES: Mapping[str, type[Engine]] = {
     "analytic": Analytic,
+    "vift": Vift,
     "montecarlo": MonteCarlo,
 }
 

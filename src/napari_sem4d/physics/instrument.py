@@ -42,12 +42,12 @@ def simulate(
     setup : Setup
         An open gain counts as 1, an open offset as 0.
     pixel_size_nm : float
-    engine : "analytic" or "montecarlo"
+    engine : "analytic", "vift" or "montecarlo"
         A key of :data:`napari_sem4d.physics.engines.ENGINES`. ``analytic``: emission of the local slope, cast shadows,
-        blur by the beam and the electron range, parallax. ``montecarlo``: electron trajectories on the surface itself,
-        re-entry included.
+        blur by the beam and the electron range, parallax. ``vift``: that and the learned correction for finite range,
+        edges and re-entry. ``montecarlo``: electron trajectories on the surface itself.
     electrons_per_pixel : float, optional
-        Dose. ``montecarlo`` follows that many electrons (a whole number is needed); ``analytic`` adds their counting
+        Dose. ``montecarlo`` follows that many electrons (a whole number is needed); the others add their counting
         noise, or gives the noiseless expectation with None.
     seed : int
     checkpoint : Path, optional

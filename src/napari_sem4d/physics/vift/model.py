@@ -1,0 +1,117 @@
+"""The Vision Field Transformer as a forward model: analytic signals plus the learned correction. No training."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.analytic import AnalyticModel
+from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
+from napari_sem4d.physics.reflectance import reflectance
+from napari_sem4d.physics.vift.contraction import condition, contraction
+from napari_sem4d.physics.vift.network import Network
+from napari_sem4d.physics.vift.training import read_weights
+from napari_sem4d.physics.vift.training_data import LARGEST_BEAM_PX, PIXELS_PER_RANGE
+
+WEIGHTS = "vift.safetensors"
+
+
+class ViftModel:
+    """Signals of one setup over surfaces of one size, with what finite range, edges and re-entry do to them.
+
+    The same interface as :class:`napari_sem4d.physics.analytic.AnalyticModel`. Where a pixel is smaller than a fifth of
+    the exit radius r90 the network looks at a coarser grid of about that size: what it corrects is no finer.
+
+    Parameters
+    ----------
+    setup : Setup
+    shape : (rows, columns)
+    pixel_size_nm : float
+    device : torch device, optional
+        Default: the GPU when torch sees one.
+    field : Field, optional
+        Places of the pixels; default: the surface is a whole scan, the beam axis in its middle.
+    network : Network, optional
+        Default: the one that comes with the package.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        shape: tuple[int, int],
+        pixel_size_nm: float,
+        device: torch.device | str | None = None,
+        field: Field | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self.setup, self.shape, self.pixel_size_nm = setup, shape, pixel_size_nm
+        self.analytic = AnalyticModel(setup, shape, pixel_size_nm, device, field)
+        self.device = self.analytic.device
+        self.network = (network or packaged_network()).to(self.device)
+        energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
+        r90_nm = find_material(setup.material).exit_radius_nm(energy)
+        self._coarse = max(1, math.ceil(PIXELS_PER_RANGE[0] * r90_nm / pixel_size_nm - 1e-6))
+        node_nm = self._coarse * pixel_size_nm
+        beam_px = 0.0 if setup.beam_fwhm_nm is None else setup.beam_fwhm_nm / 2.3548 / node_nm
+        told = condition(
+            setup.material, energy, min(node_nm / r90_nm, PIXELS_PER_RANGE[1]), min(beam_px, LARGEST_BEAM_PX)
+        )
+        self._condition = torch.tensor([told], device=self.device)
+        self._contraction, self._monomials = self._detectors(Field.of(shape, pixel_size_nm) if field is None else field)
+
+    def signals(self, height_nm: Tensor) -> Tensor:
+        """Signals (..., detector, y, x) as fractions of the beam for heights (..., y, x) in nm; differentiable."""
+        batch = height_nm.shape[:-2]
+        height = height_nm.to(self.device, torch.float32).reshape(-1, *self.shape)
+        analytic = self.analytic.signals(height)
+        signals = (analytic + self.correction(height)).clamp_min(0.0)
+        return signals.reshape(*batch, *analytic.shape[1:])
+
+    def correction(self, height_nm: Tensor) -> Tensor:
+        """What is added to the analytic signals, (batch, detector, y, x), for heights (batch, y, x)."""
+        rows, columns = self.shape
+        z = height_nm - height_nm.mean(dim=(-2, -1), keepdim=True)
+        if self._coarse > 1:
+            z = functional.pad(z[:, None], (0, -columns % self._coarse, 0, -rows % self._coarse), "replicate")
+            z = functional.avg_pool2d(z, self._coarse)[:, 0]
+        z = z / (self._coarse * self.pixel_size_nm)
+        out: Tensor = self.network(z, self._condition.expand(len(z), -1), self._contraction)
+        if self._coarse > 1:
+            out = functional.interpolate(out, scale_factor=self._coarse, mode="bilinear")[..., :rows, :columns]
+        if self._monomials is not None:
+            out = (out.unflatten(1, (len(self._monomials), -1)) * self._monomials[:, None]).sum(dim=1)
+        return out
+
+    def _detectors(self, field: Field) -> tuple[Tensor, Tensor | None]:
+        """Contraction (detector, coefficient), or one for each monomial of the field beneath each other."""
+        lookup = reflectance(self.setup, round(field.half_width_mm, 6))
+        if not lookup.parallax:
+            return torch.as_tensor(contraction(self.setup), dtype=torch.float32, device=self.device), None
+        half = lookup.field_scale_mm
+        anchors = np.array([(x, y) for y in (-1.0, 0.0, 1.0) for x in (-1.0, 0.0, 1.0)])
+        values = np.stack([contraction(self.setup, (float(x * half), float(y * half))) for x, y in anchors])
+        x, y = anchors.T
+        design = np.linalg.pinv(np.stack([np.ones(9), x, y, x * x, x * y, y * y], axis=1))
+        matrices = np.einsum("ta,adj->tdj", design, values).reshape(-1, values.shape[2])
+        x_mm = torch.as_tensor(field.x_mm / half, dtype=torch.float32, device=self.device).expand(self.shape)
+        y_mm = torch.as_tensor(field.y_mm / half, dtype=torch.float32, device=self.device)[:, None].expand(self.shape)
+        monomials = torch.stack([torch.ones_like(x_mm), x_mm, y_mm, x_mm**2, x_mm * y_mm, y_mm**2])
+        return torch.as_tensor(matrices, dtype=torch.float32, device=self.device), monomials
+
+
+@cache
+def packaged_network() -> Network:
+    """Return the network that comes with the package."""
+    network = read_weights(Path(str(files("napari_sem4d.physics.vift") / WEIGHTS)))
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network

@@ -1,0 +1,171 @@
+"""The network: from a surface to what the analytic emission field lacks there. Knows no detector and no units.
+
+Lengths are in pixels; the physics enters through the condition (pixel over exit radius, beam width, mean atomic number,
+backscatter coefficient, energy). Windowed self-attention after Vaswani et al. 2017 and Liu et al. 2021 (Swin), on
+tokens of 4 x 4 pixels, conditioned by scale and shift (Perez et al. 2018, FiLM).
+
+The last layer is linear, ``correction = W (a * t)``: the gates ``t`` are linear, without a bias, in deviations from
+planes, so that the correction of a plane of any tilt is exactly zero. Deviations and slopes enter bounded and
+the tokens are normalised in every block: the correction is bounded whatever the surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CONDITIONS = 5
+KNOTS = 2  # energy thresholds between which a correction is interpolated
+TERMS = 21  # Zernike polynomials to degree 5
+TOKEN = 4  # pixels a side
+WINDOW = 8  # tokens a side
+_FINE, _COARSE = 3, 4  # scales at which deviations from planes are seen, in pixels and in tokens, each twice the last
+_STEP = TOKEN * WINDOW
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Sizes of the network."""
+
+    width: int = 64
+    heads: int = 4
+    blocks: int = 3
+    stem: int = 12
+    gates: int = 16
+
+    def as_text(self) -> dict[str, str]:
+        """Entries for the header of a weights file."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+class Network(nn.Module):
+    """Correction coefficients of height maps."""
+
+    def __init__(self, sizes: Architecture | None = None) -> None:
+        super().__init__()
+        s = self.sizes = sizes or Architecture()
+        around = 2 * _COARSE + _FINE
+        self.condition = nn.Sequential(nn.Linear(CONDITIONS, 32), nn.GELU(), nn.Linear(32, 32), nn.GELU())
+        self.stem = nn.Conv2d(2 + _FINE, s.stem, 3)
+        self.stem_scale = nn.Linear(32, 2 * s.stem)
+        self.tokens = nn.Conv2d(s.stem, s.width, TOKEN, stride=TOKEN)
+        self.surroundings = nn.Conv2d(around, s.width, 1)
+        self.blocks = nn.ModuleList(_Block(s.width, s.heads, shifted=bool(i % 2)) for i in range(s.blocks))
+        self.spread = nn.Linear(s.width, TOKEN * TOKEN * s.stem)
+        self.mix = nn.Conv2d(2 * s.stem, s.stem + s.gates, 1)
+        self.factors = nn.Conv2d(s.stem + s.gates, s.gates, 1)
+        self.gates = nn.Conv2d(_FINE, s.gates, 3, bias=False)
+        self.gates_around = nn.Conv2d(around, s.gates, 1, bias=False)
+        self.last = nn.Linear(s.gates, KNOTS * TERMS, bias=False)
+        nn.init.normal_(self.last.weight, std=0.02)
+
+    def forward(self, height_px: Tensor, condition: Tensor, contraction: Tensor | None = None) -> Tensor:
+        """Correct the emission of surfaces.
+
+        Parameters
+        ----------
+        height_px : (batch, y, x) tensor
+            Heights in pixels.
+        condition : (batch, CONDITIONS) tensor
+        contraction : (batch, channel, KNOTS * TERMS) tensor, optional
+            What detectors make of the coefficients; the last layer is then contracted with it before the run.
+
+        Returns
+        -------
+        (batch, KNOTS * TERMS or channel, y, x) tensor
+        """
+        rows, columns = height_px.shape[-2:]
+        z = functional.pad(height_px[:, None], (0, -columns % _STEP, 0, -rows % _STEP), "replicate")
+        fine = _deviations(z, _FINE)
+        coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE)
+        around = torch.cat([coarse, coarse**2, functional.avg_pool2d(fine**2, TOKEN)], dim=1)
+        condition = self.condition(condition)
+        scale, shift = self.stem_scale(condition)[:, :, None, None].chunk(2, dim=1)
+        stem = functional.gelu(self.stem(_halo(torch.cat([_slopes(z), fine], dim=1))) * (1 + scale) + shift)
+        tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1)
+        for block in self.blocks:
+            tokens = block(tokens, condition)
+        spread = functional.pixel_shuffle(self.spread(tokens).permute(0, 3, 1, 2), TOKEN)
+        factors = self.factors(functional.gelu(self.mix(torch.cat([stem, spread], dim=1))))
+        gates = self.gates(_halo(fine)) + functional.interpolate(
+            self.gates_around(around), scale_factor=TOKEN, mode="bilinear"
+        )
+        products = (factors * gates)[:, :, :rows, :columns]
+        weight = self.last.weight if contraction is None else contraction @ self.last.weight
+        return (weight @ products.flatten(2)).unflatten(2, (rows, columns))
+
+
+class _Block(nn.Module):
+    """Attention within windows and a feed-forward layer; every second block has its windows shifted by half."""
+
+    def __init__(self, width: int, heads: int, *, shifted: bool) -> None:
+        super().__init__()
+        self.heads, self.shifted = heads, shifted
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.scales = nn.Linear(32, 4 * width)
+        self.attend = nn.Linear(width, 3 * width)
+        self.join = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.place = nn.Parameter(torch.zeros(heads, (2 * WINDOW - 1) ** 2))
+        here = torch.stack(torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij"), -1).reshape(-1, 2)
+        apart = here[:, None] - here[None] + WINDOW - 1
+        self.register_buffer("pairs", apart[..., 0] * (2 * WINDOW - 1) + apart[..., 1], persistent=False)
+
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        a, b, c, d = self.scales(condition)[:, None, None].chunk(4, dim=-1)
+        tokens = tokens + self._attention(self.norms[0](tokens) * (1 + a) + b)
+        return tokens + self.down(functional.gelu(self.up(self.norms[1](tokens) * (1 + c) + d)))
+
+    def _attention(self, tokens: Tensor) -> Tensor:
+        if self.shifted:
+            half = WINDOW // 2
+            tokens = functional.pad(tokens.permute(0, 3, 1, 2), (half,) * 4, "replicate").permute(0, 2, 3, 1)
+        batch, rows, columns, width = tokens.shape
+        split = tokens.reshape(batch, rows // WINDOW, WINDOW, columns // WINDOW, WINDOW, width)
+        windows = split.transpose(2, 3).reshape(-1, WINDOW * WINDOW, width)
+        query, key, value = (
+            part.reshape(-1, WINDOW * WINDOW, self.heads, width // self.heads).transpose(1, 2)
+            for part in self.attend(windows).chunk(3, dim=-1)
+        )
+        nearness = self.place[:, self.pairs][None]
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=nearness)
+        joined = self.join(mixed.transpose(1, 2).reshape(-1, WINDOW * WINDOW, width))
+        joined = joined.reshape(batch, rows // WINDOW, columns // WINDOW, WINDOW, WINDOW, width).transpose(2, 3)
+        joined = joined.reshape(batch, rows, columns, width)
+        if self.shifted:
+            joined = joined[:, half:-half, half:-half]
+        return joined
+
+
+def _halo(images: Tensor) -> Tensor:
+    return functional.pad(images, (1, 1, 1, 1), "replicate")
+
+
+def _slopes(z: Tensor) -> Tensor:
+    """Slopes to the right and up (batch, 2, y, x) as stereographic coordinates, bounded by 1."""
+    wide = _halo(z)
+    right = 0.5 * (wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2])
+    up = 0.5 * (wide[:, :, :-2, 1:-1] - wide[:, :, 2:, 1:-1])
+    both = torch.cat([right, up], dim=1)
+    return both / (1.0 + torch.sqrt(1.0 + right**2 + up**2))
+
+
+def _deviations(z: Tensor, scales: int) -> Tensor:
+    """Deviations from planes (batch, scale, y, x) at scales of 1, 2, 4 ... nodes, bounded by 1.
+
+    Differences of successive B-spline smoothings (starlet transform; Starck, Fadili and Murtagh 2007).
+    """
+    kernel = z.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
+    out = []
+    for scale in range(scales):
+        apart = 2**scale
+        wide = functional.pad(z, (2 * apart,) * 4, "replicate")
+        smooth = functional.conv2d(wide, kernel.view(1, 1, 5, 1), dilation=apart)
+        smooth = functional.conv2d(smooth, kernel.view(1, 1, 1, 5), dilation=apart)
+        band = (z - smooth) / apart
+        out.append(band / torch.sqrt(1.0 + band**2))  # a wall is worth no more than a steep slope
+        z = smooth
+    return torch.cat(out, dim=1)
