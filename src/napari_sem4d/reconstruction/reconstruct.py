@@ -28,7 +28,7 @@ from napari_sem4d.registration.segments import align_segments
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep
 
-Method = Literal["photometric", "analytic"]
+Method = Literal["photometric", "analytic", "vift"]
 METHODS: tuple[str, ...] = get_args(Method)
 
 
@@ -57,10 +57,11 @@ def reconstruct(
     setup : Setup
     pixel_size_nm : float, optional
         Needed for arrays; overrides that of a series.
-    method : "photometric" or "analytic"
+    method : "photometric", "analytic" or "vift"
         ``photometric``: slope of every pixel from the emission law, integrated; fast, for features larger than the
         exit radius. ``analytic``: the surface that re-creates the images through the analytic forward model, which
-        undoes the blur of the exit radius and knows cast shadows.
+        undoes the blur of the exit radius and knows cast shadows. ``vift``: the same with the Vision Field Transformer,
+        which knows the finite range at edges and electrons that enter again.
     roi : Region, optional
         Part of the scan to reconstruct. Gains come from the whole scan.
     level_region : Region, optional
@@ -170,11 +171,15 @@ def reconstruct(
 def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Field], ForwardModel]:
     """Return what makes the forward model of a method; torch is loaded here."""
     from napari_sem4d.physics.analytic import AnalyticModel
+    from napari_sem4d.physics.vift.model import ViftModel
 
     def analytic(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
         return AnalyticModel(setup, shape, pixel_size_nm, field=field)
 
-    return {"analytic": analytic}[method]
+    def vift(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
+        return ViftModel(setup, shape, pixel_size_nm, field=field)
+
+    return {"analytic": analytic, "vift": vift}[method]
 
 
 def _check_region(part: Part, region: Region) -> None:
