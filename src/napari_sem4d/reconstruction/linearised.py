@@ -1,7 +1,8 @@
 """The quadratic that touches the objective at a surface: solved for steps, drawn from for errors. No forward model.
 
-What a pixel's signals know about its slope is a 2 x 2 matrix, seen through the blur; what the prior knows is a weight
-of the curvature. Blur and slopes are taken to commute: a product with the matrix then costs two blurs of one image.
+Signals answer to slopes and are blurred; an answer is worth what its noise allows, less what a brightness common to all
+channels explains; the prior weighs the curvature. How shadows move with the surface is left out, and whatever a forward
+model knows beyond local emission and blur: the exact gradient has it, the steps do without.
 """
 
 from __future__ import annotations
@@ -24,28 +25,44 @@ _SLOPE_STEP = np.float32(0.03)  # about a cell of the reflectance table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SlopeInformation:
-    """Inverse covariance (y, x) of the slopes of every pixel from its own signals, the brightness being free."""
+class Response:
+    """How the signals of every pixel answer to slopes, and what an answer is worth.
 
-    xx: NDArray[np.float32]
-    xy: NDArray[np.float32]
-    yy: NDArray[np.float32]
+    Attributes
+    ----------
+    to_x, to_y : (detector, y, x) float32
+        Change of the signals, before blur, per unit slope to the right and upwards.
+    signals, weights : (detector, y, x) float32
+        Predicted signals and inverse variances of the measured ones.
+    brightness : (y, x) float32
+    """
 
-    @property
-    def mean(self) -> NDArray[np.float32]:
-        """Mean over the two directions."""
-        return np.float32(0.5) * (self.xx + self.yy)
+    to_x: NDArray[np.float32]
+    to_y: NDArray[np.float32]
+    signals: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+
+    def information(self) -> NDArray[np.float32]:
+        """Inverse variance (y, x) of the slope of a pixel from its own signals, brightness free, mean of both axes."""
+        out = np.empty(self.brightness.shape, np.float32)
+
+        def batch(first: int, last: int) -> None:
+            _information_rows(self.to_x, self.to_y, self.signals, self.weights, self.brightness, first, last, out)
+
+        for_each_batch(len(out), batch)
+        return out
 
 
-def slope_information(
+def respond(
     height_px: NDArray[np.float32],
     signals: NDArray[np.float32],
     brightness: NDArray[np.float32],
     weights: NDArray[np.float32],
     table: Reflectance,
     field: Field,
-) -> SlopeInformation:
-    """What the signals around a surface know about its slopes.
+) -> Response:
+    """Response around a surface.
 
     Parameters
     ----------
@@ -62,13 +79,11 @@ def slope_information(
     e = _SLOPE_STEP
     right, left = (table.signals(p + s * e, q, field.x_mm, field.y_mm) for s in (1, -1))
     up, down = (table.signals(p, q + s * e, field.x_mm, field.y_mm) for s in (1, -1))
-    planes = [np.empty(height_px.shape, np.float32) for _ in range(3)]
-
-    def batch(first: int, last: int) -> None:
-        _information_rows(right, left, up, down, signals, brightness, weights, first, last, *planes)
-
-    for_each_batch(height_px.shape[0], batch)
-    return SlopeInformation(*planes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a facet that others hide answers as much less as it is darker
+        seen = np.clip(2 * signals / (right + left), 0.0, 1.0) / (2 * e)
+    seen[~np.isfinite(seen)] = 0.0
+    return Response(seen * (right - left), seen * (up - down), signals, weights, brightness)
 
 
 class Linearised:
@@ -77,14 +92,14 @@ class Linearised:
     Parameters
     ----------
     spectrum : Spectrum
-    information : SlopeInformation
+    response : Response
     weight : (y, x) float32
         Of the squared curvature in the prior.
     """
 
-    def __init__(self, spectrum: Spectrum, information: SlopeInformation, weight: NDArray[np.float32]) -> None:
-        self._spectrum, self._information, self._weight = spectrum, information, weight
-        typical = float(np.median(information.mean))
+    def __init__(self, spectrum: Spectrum, response: Response, weight: NDArray[np.float32]) -> None:
+        self._spectrum, self._response, self._weight = spectrum, response, weight
+        typical = float(response.information().mean(dtype=np.float64))
         stiffness = float(np.exp(np.log(weight).mean(dtype=np.float64)))
         diagonal = np.float32(typical) * spectrum.slope * spectrum.blur**2 + np.float32(stiffness) * spectrum.curvature
         # the mean height is free and the matrix must not be taken for singular where nothing is known
@@ -93,10 +108,21 @@ class Linearised:
 
     def apply(self, height_px: NDArray[np.float32]) -> NDArray[np.float32]:
         """Product of the matrix with a surface, (y, x)."""
-        blurred = self._spectrum.blurred(height_px)
-        out = np.zeros_like(blurred)
-        _slope_product(blurred, self._information.xx, self._information.xy, self._information.yy, out)
-        return self._spectrum.blurred(out) + bend(height_px, self._weight)
+        r = self._response
+        p, q = slopes_px(height_px)
+        answer = self._spectrum.blurred(r.to_x * p + r.to_y * q)
+
+        def weigh(first: int, last: int) -> None:
+            _weigh_rows(answer, r.signals, r.weights, r.brightness, first, last)
+
+        for_each_batch(len(height_px), weigh)
+        return self._back(answer) + bend(height_px, self._weight)
+
+    def _back(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Adjoint of blur, response and slopes: from changes of the signals to a surface."""
+        r = self._response
+        blurred = self._spectrum.blurred(answer)
+        return _slopes_transposed((r.to_x * blurred).sum(axis=0), (r.to_y * blurred).sum(axis=0))
 
     def solve(
         self,
@@ -130,15 +156,12 @@ class Linearised:
 
     def draw(self, rng: np.random.Generator, should_stop: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Error (y, x) of the surface from the noise of the data, in pixels: perturb them, then solve."""
-        noise = rng.standard_normal((2, *self._weight.shape), np.float32)
-        a, b, c = self._information.xx, self._information.xy, self._information.yy
-        # Cholesky factor of every pixel's matrix
-        first = np.sqrt(np.maximum(a, 1e-30))
-        second = b / first
-        third = np.sqrt(np.maximum(c - second**2, 0.0))
-        out = np.zeros_like(a)
-        _slope_transpose(first * noise[0], second * noise[0] + third * noise[1], out)
-        return self.solve(self._spectrum.blurred(out), 0.03, should_stop=should_stop)
+        r = self._response
+        noise = np.sqrt(r.weights) * rng.standard_normal(r.weights.shape, np.float32)
+        # what a brightness can explain moves no surface
+        share = (noise * r.signals).sum(axis=0) / np.maximum((r.weights * r.signals**2).sum(axis=0), 1e-30)
+        noise -= r.weights * r.signals * share
+        return self.solve(self._back(noise * r.brightness), 0.03, should_stop=should_stop)
 
 
 def slopes_px(height_px: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -153,67 +176,51 @@ def dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.einsum("yx,yx->", a, b, dtype=np.float64))
 
 
+def _slopes_transposed(along_x: NDArray[np.float32], along_y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Adjoint of :func:`slopes_px`."""
+    half_x, half_y = np.float32(0.5) * along_x, np.float32(0.5) * along_y
+    out = np.zeros_like(half_x)
+    out[:, 1:] += half_x[:, :-1]
+    out[:, -1] += half_x[:, -1]
+    out[:, :-1] -= half_x[:, 1:]
+    out[:, 0] -= half_x[:, 0]
+    out[:-1] += half_y[1:]
+    out[0] += half_y[0]
+    out[1:] -= half_y[:-1]
+    out[-1] -= half_y[-1]
+    return out
+
+
 @njit(nogil=True, cache=True)
-def _information_rows(  # type: ignore[no-untyped-def]
-    right, left, up, down, signals, brightness, weights, first, last, out_xx, out_xy, out_yy
-):
+def _weigh_rows(answer, signals, weights, brightness, first, last):  # type: ignore[no-untyped-def]
+    """Weigh changes of the signals by their worth, in place, less what a brightness explains."""
     count, _, columns = signals.shape
-    scale = np.float32(0.5) / _SLOPE_STEP
-    zero, one = np.float32(0.0), np.float32(1.0)
     for r in range(first, last):
         for c in range(columns):
-            xx = xy = yy = fx = fy = ff = zero
+            top, bottom = np.float32(0.0), np.float32(1e-30)
             for i in range(count):
-                plane = np.float32(0.5) * (right[i, r, c] + left[i, r, c])
-                # a facet that others hide answers as much less as it is darker
-                seen = min(signals[i, r, c] / plane, one) if plane > zero else one
-                d_x = (right[i, r, c] - left[i, r, c]) * scale * seen
-                d_y = (up[i, r, c] - down[i, r, c]) * scale * seen
+                weighted = weights[i, r, c] * signals[i, r, c]
+                top += weighted * answer[i, r, c]
+                bottom += weighted * signals[i, r, c]
+            share = top / bottom
+            square = brightness[r, c] * brightness[r, c]
+            for i in range(count):
+                answer[i, r, c] = square * weights[i, r, c] * (answer[i, r, c] - share * signals[i, r, c])
+
+
+@njit(nogil=True, cache=True)
+def _information_rows(to_x, to_y, signals, weights, brightness, first, last, out):  # type: ignore[no-untyped-def]
+    count, _, columns = signals.shape
+    for r in range(first, last):
+        for c in range(columns):
+            total = fx = fy = np.float32(0.0)
+            ff = np.float32(1e-30)
+            for i in range(count):
                 w, s = weights[i, r, c], signals[i, r, c]
-                xx += w * d_x * d_x
-                xy += w * d_x * d_y
-                yy += w * d_y * d_y
-                fx += w * d_x * s
-                fy += w * d_y * s
+                x, y = to_x[i, r, c], to_y[i, r, c]
+                total += w * (x * x + y * y)
+                fx += w * x * s
+                fy += w * y * s
                 ff += w * s * s
-            b2 = brightness[r, c] ** 2
-            if ff > zero:
-                xx -= fx * fx / ff
-                xy -= fx * fy / ff
-                yy -= fy * fy / ff
-            out_xx[r, c] = b2 * max(xx, zero)
-            out_xy[r, c] = b2 * xy
-            out_yy[r, c] = b2 * max(yy, zero)
-
-
-@njit(nogil=True, cache=True)
-def _slope_product(z, a_xx, a_xy, a_yy, out):  # type: ignore[no-untyped-def]
-    """Add the transposed slopes of ``A`` times the slopes of z to ``out``."""
-    rows, columns = z.shape
-    half = np.float32(0.5)
-    for r in range(rows):
-        above, below = max(r - 1, 0), min(r + 1, rows - 1)
-        for c in range(columns):
-            before, after = max(c - 1, 0), min(c + 1, columns - 1)
-            p = half * (z[r, after] - z[r, before])
-            q = half * (z[above, c] - z[below, c])
-            f = half * (a_xx[r, c] * p + a_xy[r, c] * q)
-            g = half * (a_xy[r, c] * p + a_yy[r, c] * q)
-            out[r, after] += f
-            out[r, before] -= f
-            out[above, c] += g
-            out[below, c] -= g
-
-
-@njit(nogil=True, cache=True)
-def _slope_transpose(along_x, along_y, out):  # type: ignore[no-untyped-def]
-    rows, columns = along_x.shape
-    half = np.float32(0.5)
-    for r in range(rows):
-        above, below = max(r - 1, 0), min(r + 1, rows - 1)
-        for c in range(columns):
-            before, after = max(c - 1, 0), min(c + 1, columns - 1)
-            out[r, after] += half * along_x[r, c]
-            out[r, before] -= half * along_x[r, c]
-            out[above, c] += half * along_y[r, c]
-            out[below, c] -= half * along_y[r, c]
+            total -= (fx * fx + fy * fy) / ff
+            out[r, c] = np.float32(0.5) * brightness[r, c] ** 2 * max(total, np.float32(0.0))

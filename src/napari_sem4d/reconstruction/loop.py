@@ -22,7 +22,7 @@ from napari_sem4d.model.region import Region
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
 from napari_sem4d.reconstruction.likelihood import Likelihood
-from napari_sem4d.reconstruction.linearised import Linearised, dot, slope_information
+from napari_sem4d.reconstruction.linearised import Linearised, dot, respond
 from napari_sem4d.reconstruction.prior import CurvaturePrior
 from napari_sem4d.reconstruction.spectrum import Spectrum
 
@@ -221,7 +221,7 @@ class _Run:
         if not adapting and self._before is not None:
             self._memory.remember(self._surface.height - self._before[0], gradient - self._before[1])
         self._before = self._surface.height, gradient
-        self._linear = Linearised(self._problem.spectrum, self._information, self._prior.weight)
+        self._linear = Linearised(self._problem.spectrum, self._response, self._prior.weight)
         direction = self._memory.direction(
             gradient, lambda right: self._linear.solve(right, should_stop=self._should_stop)
         )
@@ -305,10 +305,10 @@ class _Run:
             self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
         self._fit = self._likelihood.fit(surface.signals, self._weights)
-        self._information = slope_information(
+        self._response = respond(
             surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field
         )
-        self._known = ndimage.gaussian_filter(self._information.mean, _INFORMATION_PX, mode="nearest")
+        self._known = ndimage.gaussian_filter(self._response.information(), _INFORMATION_PX, mode="nearest")
         self._prior.adapt(surface.height, self._known)
         self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
 

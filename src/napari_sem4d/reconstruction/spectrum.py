@@ -62,7 +62,7 @@ class Spectrum:
         return slope.astype(np.float32), curvature.astype(np.float32), blur.astype(np.float32)
 
     def blurred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Blur an image (y, x), mirrored at its edges."""
+        """Blur images (..., y, x), mirrored at their edges."""
         return backward(self.blur * forward(image))
 
     def curvature_variance(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,13 +97,13 @@ class Spectrum:
 
 
 def forward(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine transform, orthonormal."""
-    return np.asarray(fft.dctn(image, type=2, norm="ortho", workers=-1), np.float32)
+    """Cosine transform of the last two axes, orthonormal."""
+    return np.asarray(fft.dctn(image, type=2, norm="ortho", axes=(-2, -1), workers=-1), np.float32)
 
 
 def backward(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inverse of :func:`forward`; overwrites its argument."""
-    return np.asarray(fft.idctn(waves, type=2, norm="ortho", workers=-1, overwrite_x=True), np.float32)
+    return np.asarray(fft.idctn(waves, type=2, norm="ortho", axes=(-2, -1), workers=-1, overwrite_x=True), np.float32)
 
 
 def _widths_px(setup: Setup, pixel_size_nm: float) -> tuple[float, tuple[float, float]]:
