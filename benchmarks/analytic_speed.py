@@ -1,8 +1,9 @@
 """How fast the analytic model is, and how near to what the machine can do. No accuracy.
 
-Every tensor that an operation reads or writes is counted as it runs, forward and backward: what the model moves with
-the operations it is made of, not the least that it could. Bandwidth and arithmetic limit are measured on the same
-threads in the same run.
+Counted are every tensor that an operation reads or writes as it runs, forward and backward, and every height at which
+the compiled search for shadows looks: what the model moves with the operations it is made of, not the least that it
+could. Shares are those of one core, from processor time, which other work on the machine hardly changes; bandwidth and
+arithmetic limit of a core are measured in the same run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.surfaces import quadrants, rough_surface
-from benchmarks.timing import median_time
+from benchmarks.timing import core_time, median_time
 from napari_sem4d.physics.analytic import AnalyticModel
+from napari_sem4d.physics.shadows import DIRECTIONS, distances, least_tangent
 
 _SHAPE = (512, 512)
 _LARGE = 1 << 26  # float32 numbers of an array (256 MB), several times what a core's own cache holds
@@ -32,7 +35,7 @@ _FREE = ("empty", "empty_like", "empty_strided", "new_empty", "lift_fresh", "_lo
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the machine can do: bytes/s of ``c = a + s b`` on large arrays and on ones of the model's size, flop/s."""
+    """What a core can do: bytes/s of ``c = a + s b`` on large arrays and on ones of the model's size, flop/s."""
 
     large_bytes_s: float
     small_bytes_s: float
@@ -46,19 +49,29 @@ class Limits:
         return cls(
             _triad(_LARGE),
             _triad(images * _SHAPE[0] * _SHAPE[1]),
-            2 * _MATRIX**3 / median_time(lambda: torch.mm(matrix, matrix, out=out), 5),
+            2 * _MATRIX**3 / core_time(lambda: torch.mm(matrix, matrix, out=out), 5),
         )
 
 
 def _triad(count: int) -> float:
     a, b, c = (torch.rand(count) for _ in range(3))
-    repeats = max(1, (1 << 24) // count)
+    repeats = max(1, (1 << 25) // count)
 
     def work() -> None:
         for _ in range(repeats):
             torch.add(a, b, alpha=3.0, out=c)
 
-    return 12 * count * repeats / median_time(work, 5)
+    return 12 * count * repeats / core_time(work, 5)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Traffic(TorchDispatchMode):
@@ -81,6 +94,14 @@ class Traffic(TorchDispatchMode):
         self.moved[name] += sum(_bytes(t) for t in (*read, *written))
         self.flops[name] += _flops(name, read, written)
         return out
+
+    def add_search(self, model: AnalyticModel, height: torch.Tensor) -> None:
+        """Add the compiled search for shadows: two heights and four operations for each place it looks at."""
+        lowest = least_tangent(model.setup) * model.pixel_size_nm
+        reach = min(int(float(height.detach().max() - height.detach().min()) / lowest), max(model.shape))
+        looks = len(DIRECTIONS) * len(distances(reach)) * height.numel() if reach >= 2 else 0
+        self.moved["search for shadows"] += 2 * height.element_size() * looks
+        self.flops["search for shadows"] += 4 * looks
 
 
 def _bytes(tensor: torch.Tensor) -> int:
@@ -106,29 +127,34 @@ def _flops(name: str, read: list[torch.Tensor], written: list[torch.Tensor]) -> 
 def analytic_speed() -> Iterator[Table]:
     """Forward and gradient of the analytic model on 512 x 512 x 4 (target: 0.5 s); median of 7 runs, warm process."""
     table = Table(title="Analytic model, 512 x 512 pixels x 4 segments (target: 0.5 s forward + gradient)")
-    for heading in ("field", "forward s", "forward + gradient s", "moved GB", "% of bandwidth:\nlarge arrays",
-                    "\nfitting arrays", "Gflop", "% of\narithmetic limit"):  # fmt: skip
+    for heading in ("field", "forward s", "forward +\ngradient s", "the same on\none core, s", "moved GB",
+                    "% of bandwidth:\nlarge arrays", "\nas the model's", "Gflop", "% of arith-\nmetic limit"):  # fmt: skip
         table.add_column(heading)
     setup = quadrants()
-    limits = Limits.measure(len(setup.detectors))
+    with _one_thread():
+        limits = Limits.measure(len(setup.detectors))
     counted: dict[str, Traffic] = {}
     cases = (
         ("2.6 um, no parallax", 5.0, 0.3), ("500 um, parallax", 977.0, 0.3), ("10 um, slope 1: shadows", 20.0, 1.0),
     )  # fmt: skip
     for case, pixel_size, slope in cases:
-        forward, gradient = _calls(AnalyticModel(setup, _SHAPE, pixel_size), slope)
+        model, height = AnalyticModel(setup, _SHAPE, pixel_size), _height(pixel_size, slope)
+        forward, gradient = _calls(model, height)
         seconds = median_time(forward), median_time(gradient)
+        with _one_thread():
+            cores = core_time(gradient, 5)
         with Traffic() as traffic:
             gradient()
+        traffic.add_search(model, height)
         counted[case] = traffic
         moved, flops = sum(traffic.moved.values()), sum(traffic.flops.values())
-        shares = (moved / seconds[1] / b for b in (limits.large_bytes_s, limits.small_bytes_s))
+        shares = (moved / cores / b for b in (limits.large_bytes_s, limits.small_bytes_s))
         table.add_row(
-            case, *(f"{t:.3f}" for t in seconds), f"{moved / 1e9:.2f}", *(f"{100 * s:.0f}" for s in shares),
-            f"{flops / 1e9:.2f}", f"{100 * flops / seconds[1] / limits.flop_s:.1f}",
+            case, *(f"{t:.3f}" for t in (*seconds, cores)), f"{moved / 1e9:.2f}", *(f"{100 * s:.0f}" for s in shares),
+            f"{flops / 1e9:.2f}", f"{100 * flops / cores / limits.flop_s:.1f}",
         )  # fmt: skip
     yield table
-    machine = Table(title=f"Limits of this machine on {torch.get_num_threads()} threads, measured in this run")
+    machine = Table(title="Limits of one core of this machine, measured in this run")
     for heading in ("c = a + s b, 256 MB arrays", "the same, 4 MB arrays", f"matrix product, {_MATRIX} x {_MATRIX}"):
         machine.add_column(heading)
     machine.add_row(
@@ -139,9 +165,11 @@ def analytic_speed() -> Iterator[Table]:
     yield _largest(counted)
 
 
-def _calls(model: AnalyticModel, slope: float) -> tuple[Callable[[], object], Callable[[], object]]:
-    height = torch.as_tensor(rough_surface(_SHAPE, model.pixel_size_nm, slope)).requires_grad_(True)
+def _height(pixel_size_nm: float, slope: float) -> torch.Tensor:
+    return torch.as_tensor(rough_surface(_SHAPE, pixel_size_nm, slope)).requires_grad_(True)
 
+
+def _calls(model: AnalyticModel, height: torch.Tensor) -> tuple[Callable[[], object], Callable[[], object]]:
     def forward() -> object:
         return model.signals(height)
 
