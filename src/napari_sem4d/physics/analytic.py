@@ -25,9 +25,10 @@ from torch.nn import functional
 
 from napari_sem4d.model.setup import Setup, SignedSum
 from napari_sem4d.physics.detectors import diode_terms
+from napari_sem4d.physics.facets import FacetSignals, FacetTable
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
-from napari_sem4d.physics.reflectance import LARGEST_F, reflectance
+from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.shadows import CastShadows, Sky, distances, hidden_shares, least_tangent
 
 _BLUR_REACH = 4.5  # standard deviations: beyond lie 4e-5 of the electrons
@@ -60,10 +61,9 @@ class AnalyticModel:
         field = Field.of(shape, pixel_size_nm) if field is None else field
         diodes, self._mixing = _single_diodes(setup)
         lookup = reflectance(diodes, round(field.half_width_mm, 6))
-        grid, terms, count = lookup.table.shape[0], lookup.table.shape[2], lookup.table.shape[3]
-        self._terms, self._count = terms, count
-        self._table = self._tensor(lookup.table).permute(2, 3, 0, 1).reshape(1, terms * count, grid, grid)
-        self._monomials = self._field_monomials(field, lookup.field_scale_mm) if terms > 1 else None
+        self._count = lookup.table.shape[3]
+        places = (np.asarray(v / lookup.field_scale_mm, np.float32) for v in (field.x_mm, field.y_mm))
+        self._facets = FacetTable(lookup.table, *places)
         self._hidden = hidden_shares(diodes).astype(np.float32)
         self._least_tangent = least_tangent(setup)
         reach = math.ceil(_BLUR_REACH * max(blur_widths_px(setup, pixel_size_nm)))
@@ -81,21 +81,11 @@ class AnalyticModel:
         batch = height_nm.shape[:-2]
         height = height_nm.to(self.device, torch.float32).reshape(-1, *self.shape)
         slope_x, slope_y = slopes(height, self.pixel_size_nm)
-        signals = self._local(slope_x, slope_y)
+        signals: Tensor = FacetSignals.apply(slope_x, slope_y, self._facets)
         signals = signals * self._visible(height, slope_x, slope_y)
         if self._mixing is not None:
             signals = torch.einsum("cd,bdyx->bcyx", self._tensor(self._mixing), signals)
         return self._blurred(signals).reshape(*batch, -1, *self.shape)
-
-    def _local(self, slope_x: Tensor, slope_y: Tensor) -> Tensor:
-        one_plus = 1.0 + torch.sqrt(1.0 + slope_x**2 + slope_y**2)
-        place = torch.stack([-slope_x / one_plus, -slope_y / one_plus], dim=-1) / LARGEST_F
-        table = self._table.expand(place.shape[0], -1, -1, -1)
-        values = functional.grid_sample(table, place, mode="bilinear", padding_mode="border", align_corners=True)
-        if self._monomials is None:
-            return values
-        split = values.reshape(place.shape[0], self._terms, self._count, *self.shape)
-        return (split * self._monomials[:, None]).sum(dim=1)
 
     def _visible(self, height: Tensor, slope_x: Tensor, slope_y: Tensor) -> Tensor:
         """Share (batch, detector, y, x) of each signal that other parts of the surface let through."""
@@ -113,11 +103,6 @@ class AnalyticModel:
         blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * self._transfer, s=(high, wide))
         inner: Tensor = blurred[..., top : top + rows, left : left + columns]
         return inner
-
-    def _field_monomials(self, field: Field, scale_mm: float) -> Tensor:
-        x = self._tensor(field.x_mm / scale_mm).expand(self.shape)
-        y = self._tensor(field.y_mm / scale_mm)[:, None].expand(self.shape)
-        return torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y])
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32, device=self.device)

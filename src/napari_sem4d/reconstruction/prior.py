@@ -18,6 +18,7 @@ from napari_sem4d.reconstruction.spectrum import Spectrum
 _ROUNDS = 12  # of scale and variance at a fixed surface; the surface moves on in between
 _FIRST_ROUNDS = 30
 _NEIGHBOURS_PX = 12.0  # a flat and a rough part of one scan have scales of their own
+_BLOCK_PX = 4  # the scale is found on means of so many pixels squared
 _SMALLEST_CURVATURE = 1e-6  # squared: keeps a surface of exact planes from an infinite weight
 
 
@@ -76,7 +77,11 @@ class CurvaturePrior:
 
     def _scale(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
         size = np.sqrt(square + self._variance)
-        return np.asarray(ndimage.gaussian_filter(size, _NEIGHBOURS_PX, mode="nearest"), np.float32)
+        rows, columns = size.shape
+        padded = np.pad(size, ((0, -rows % _BLOCK_PX), (0, -columns % _BLOCK_PX)), mode="reflect")
+        blocks = padded.reshape(len(padded) // _BLOCK_PX, _BLOCK_PX, -1, _BLOCK_PX).mean(axis=(1, 3))
+        smooth = ndimage.gaussian_filter(blocks, _NEIGHBOURS_PX / _BLOCK_PX, mode="nearest")
+        return _between(_between(smooth, rows, 0), columns, 1)
 
     def value(self, height_px: NDArray[np.float32]) -> float:
         """Negative log-density up to a constant."""
@@ -94,6 +99,15 @@ class CurvaturePrior:
 
     def _touch(self, square: NDArray[np.float32]) -> None:
         self.weight = np.float32(1.0) / (self.tau * np.sqrt(square + self._variance))
+
+
+def _between(blocks: NDArray[np.float32], size: int, axis: int) -> NDArray[np.float32]:
+    """Means of blocks along an axis, linear from middle to middle, for every pixel."""
+    place = np.clip((np.arange(size) + 0.5) / _BLOCK_PX - 0.5, 0, blocks.shape[axis] - 1)
+    low = np.minimum(place.astype(int), max(blocks.shape[axis] - 2, 0))
+    share = (place - low).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+    start, stop = blocks.take(low, axis), blocks.take(np.minimum(low + 1, blocks.shape[axis] - 1), axis)
+    return np.asarray(start + share * (stop - start), np.float32)
 
 
 def squared_curvature(height_px: NDArray[np.float32]) -> NDArray[np.float32]:
