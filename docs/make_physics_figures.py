@@ -1,6 +1,7 @@
 """Draw the figures of physics.md from the program's own physics, and print every number that the page quotes.
 
-Run ``python docs/make_physics_figures.py [FIGURE ...]`` with the extra ``docs`` installed (matplotlib). A few minutes.
+Run ``make figures``, or ``python docs/make_physics_figures.py [FIGURE ...]`` with the extra ``docs`` installed; some
+minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from napari_sem4d.physics import backscatter_coefficient
 from napari_sem4d.physics.emission import drescher_yield
 from napari_sem4d.physics.instrument import montecarlo_signals
 from napari_sem4d.physics.materials import find_material
-from napari_sem4d.physics.montecarlo.run import run_montecarlo
+from napari_sem4d.physics.montecarlo.planes import plane_exits
 from napari_sem4d.physics.montecarlo.trajectories import draw_trajectories
 
 FOLDER = Path(__file__).parent / "figures"
@@ -56,7 +57,7 @@ TILTED = {
 
 def trajectories() -> Figure:
     """Paths of electrons in copper at 5, 10 and 20 keV, cut where they leave."""
-    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(9.6, 2.9), layout="constrained")
     for axes, energy in zip(panels, (5.0, 10.0, 20.0), strict=True):
         library = draw_trajectories(find_material("Cu"), energy, 0.2, 4000, seed=1)
         radii, depths, left, length = [], [], 0, 0.0
@@ -115,69 +116,61 @@ def yields() -> Figure:
     left.set(xlabel="beam energy (keV)", ylabel="backscatter coefficient", ylim=(0, 0.6), xlim=(0, 31))
     left.set_title("normal incidence: lines our Monte Carlo, points measured", fontsize=10)
     left.legend(ncols=4, frameon=False, loc="upper center")
-    right.set(xlabel="tilt (degrees)", ylim=(0, 0.85), xlim=(0, 82))
+    right.set(xlabel="tilt (degrees)", ylim=(0, 0.85), xlim=(-2, 83))
     right.set_title("20 keV: points independent Monte Carlo, dots Drescher", fontsize=10)
     return figure
 
 
-class _InPlane:
-    """Counts electrons by their angle in the plane of tilt, within 15 degrees of it, per steradian."""
-
-    def __init__(self, tilt_deg: float) -> None:
-        self.edges = np.radians(np.arange(-85, 86, 10))
-        self.counts = np.zeros(self.edges.size - 1)
-        self._tilt = math.radians(tilt_deg)
-
-    def add(self, pixel: NDArray[np.int32], state: NDArray[np.float32]) -> None:
-        """See ``Tally``: the plane is level and the beam tilted; directions are kept relative to the normal."""
-        x, y, z = (state[:, i].astype(np.float64) for i in range(3))
-        near = np.abs(y) < math.sin(math.radians(15.0))
-        self.counts += np.histogram(np.arctan2(x[near], z[near]), self.edges)[0]
-
-    def per_steradian(self, electrons: int) -> NDArray[np.float64]:
-        """Electrons per steradian and beam electron; the band is ``2 sin(15 deg)`` wide in y."""
-        return np.asarray(self.counts / electrons / (np.diff(self.edges) * 2.0 * math.sin(math.radians(15.0))))
-
-
 def emission() -> Figure:
-    """Polar plots of the emission of tilted planes of carbon and copper."""
-    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.1), subplot_kw={"projection": "polar"}, layout="constrained")
-    side = 32
-    for axes, tilt in zip(panels, (0.0, 40.0, 60.0), strict=True):
-        for element, colour, electrons in (("C", BLACK, 3000), ("Cu", ORANGE, 1000), ("Au", BLUE, 1000)):
-            tally = _InPlane(tilt)
-            beam = (np.full(side, math.tan(math.radians(tilt))), np.zeros(side))
-            flat = Specimen(np.zeros((side, side)), 1000.0, element)
-            run_montecarlo(flat, 10.0, 0.2, None, electrons, [tally], beam_tilt=beam, seed=3)
-            middle = (tally.edges[1:] + tally.edges[:-1]) / 2
-            radiance = tally.per_steradian(electrons * side**2)
-            unit = radiance / radiance.max()
-            axes.plot(middle, unit, color=colour, linewidth=1.5, label=f"{element}, Monte Carlo")
+    """Polar plots of the emission of tilted planes of carbon, copper and gold."""
+    figure, panels = plt.subplots(1, 3, figsize=(9.6, 2.8), subplot_kw={"projection": "polar"})
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=-0.02, top=1.08, wspace=0.12)
+    edges = np.radians(np.linspace(-90.0, 90.0, 25))
+    middle = (edges[1:] + edges[:-1]) / 2
+    tilts = (0.0, 40.0, 60.0)
+    for element, colour in (("C", BLACK), ("Cu", ORANGE), ("Au", BLUE)):
+        counts = np.zeros((len(tilts), middle.size))
+        for seed in range(40 if element == "C" else 8):  # fewer electrons come back from carbon
+            library = draw_trajectories(find_material(element), 10.0, 0.2, 10_000, seed)
+            for index, tilt in enumerate(tilts):
+                counts[index] += _in_plane(plane_exits(library, tilt, 24)[0], edges)
+        for axes, tilt, radiance in zip(panels, tilts, counts, strict=True):
+            line = np.concatenate([[0.0], radiance / radiance.max(), [0.0]])
+            angles = np.concatenate([edges[:1], middle, edges[-1:]])
+            axes.plot(angles, line, color=colour, linewidth=1.5, label=f"{element}, Monte Carlo")
             forward = radiance[middle > 0].sum() / radiance[middle < 0].sum()
-            print(
-                f"{element} 10 keV, tilt {tilt:g}: forward half over backward half in the plane of tilt {forward:.2f}"
-            )
+            print(f"{element} 10 keV, tilt {tilt:g}: forward over backward half of the plane of tilt {forward:.2f}")
+    for axes, tilt in zip(panels, tilts, strict=True):
         angle = np.linspace(-math.pi / 2, math.pi / 2, 91)
         axes.plot(angle, np.cos(angle), color="#888888", linestyle=":", linewidth=1.5, label="cosine law")
         axes.annotate(
-            "", (math.radians(-tilt), 0.05), (math.radians(-tilt), 1.12),
+            "", (math.radians(-tilt), 0.05), (math.radians(-tilt), 1.04),
             arrowprops={"arrowstyle": "->", "color": PURPLE, "linewidth": 1.5}, annotation_clip=False,
         )  # fmt: skip
         _upper_half(axes, f"beam {tilt:g}° from the normal")
     handles, labels = panels[0].get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color=PURPLE, linewidth=1.5))
-    figure.legend(handles, [*labels, "beam"], loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(handles, [*labels, "beam"], loc="lower center", ncols=5, frameon=False)
     return figure
+
+
+def _in_plane(directions: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Electrons per solid angle against their angle in the plane of tilt, from those within 15 degrees of it.
+
+    The solid angle of a bin is its width times ``2 sin(15 deg)`` wherever it lies.
+    """
+    near = np.abs(directions[:, 1]) < math.sin(math.radians(15.0))
+    return np.histogram(np.arctan2(directions[near, 0], directions[near, 2]), edges)[0].astype(np.float64)
 
 
 def _upper_half(axes: Axes, title: str) -> None:
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_thetalim(-math.pi / 2, math.pi / 2)
-    axes.set_thetagrids(np.arange(-90, 91, 30), [f"{a}°" for a in np.abs(np.arange(-90, 91, 30))], fontsize=8)
+    axes.set_thetagrids(np.arange(-60, 61, 30), [f"{a}°" for a in np.abs(np.arange(-60, 61, 30))], fontsize=8)
     axes.set_rmax(1.05)
     axes.set_rticks([0.5, 1.0], ["", ""])
-    axes.set_title(title, fontsize=10, pad=2)
+    axes.set_title(title, fontsize=10, y=0.88)
 
 
 def islands() -> Figure:
@@ -195,7 +188,8 @@ def islands() -> Figure:
     figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.0), layout="constrained")
     extent = (0.0, size * pixel_nm, size * pixel_nm, 0.0)
     shown = panels[0].imshow(height, cmap="cividis", extent=extent)
-    panels[0].set(title="height", ylabel="y (nm)")
+    panels[0].set_title("height", fontsize=10)
+    panels[0].set_ylabel("y (nm)")
     figure.colorbar(shown, ax=panels[0], label="nm", shrink=0.7)
     for axes, energy in zip(panels[1:], (5.0, 20.0), strict=True):
         setup = Setup(
@@ -206,8 +200,8 @@ def islands() -> Figure:
         left, right = montecarlo_signals(specimen, setup, electrons, seed=1)
         flat = np.median(left)
         shown = axes.imshow(left / flat, cmap="gray", extent=extent, vmin=0.6, vmax=1.4)
-        axes.set(title=f"left half, {energy:g} keV, r90 {find_material('Cu').exit_radius_nm(energy):.0f} nm")
-        axes.title.set_fontsize(10)
+        r90 = find_material("Cu").exit_radius_nm(energy)
+        axes.set_title(f"left half, {energy:g} keV, r90 {r90:.0f} nm", fontsize=10)
         slope = np.gradient(height, pixel_nm, axis=1)
         asymmetry = (left - right) / (left + right)
         large, small = (np.s_[46:77, 34:75], np.s_[48:59, 27:39])
