@@ -1,7 +1,7 @@
 """How fast the analytic model is, and how near to what the machine can do. No accuracy.
 
-Counted are every tensor that an operation reads or writes as it runs, forward and backward, and every height at which
-the compiled search for shadows looks: what the model moves with the operations it is made of, not the least that it
+Counted are every tensor that an operation reads or writes as it runs, forward and backward, and every value at which
+a compiled kernel looks: what the model moves with the operations it is made of, not the least that it
 could. Shares are those of one core, from processor time, which other work on the machine hardly changes; bandwidth and
 arithmetic limit of a core are measured in the same run.
 """
@@ -23,6 +23,8 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.surfaces import quadrants, rough_surface
 from benchmarks.timing import core_time, median_time
 from napari_sem4d.physics.analytic import AnalyticModel
+from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.shadows import DIRECTIONS, distances, least_tangent
 
 _SHAPE = (512, 512)
@@ -95,13 +97,23 @@ class Traffic(TorchDispatchMode):
         self.flops[name] += _flops(name, read, written)
         return out
 
-    def add_search(self, model: AnalyticModel, height: torch.Tensor) -> None:
-        """Add the compiled search for shadows: two heights and four operations for each place it looks at."""
+    def add_compiled(self, model: AnalyticModel, height: torch.Tensor) -> None:
+        """Add what compiled kernels do unseen, from what they have to look at.
+
+        The search for shadows: two heights and four operations for each place. The look-up of facets, where no tensor
+        operation does it: the four corners of a cell of the reflectance table for every term and detector, forward
+        (8 operations) and backward (12).
+        """
         lowest = least_tangent(model.setup) * model.pixel_size_nm
         reach = min(int(float(height.detach().max() - height.detach().min()) / lowest), max(model.shape))
         looks = len(DIRECTIONS) * len(distances(reach)) * height.numel() if reach >= 2 else 0
         self.moved["search for shadows"] += 2 * height.element_size() * looks
         self.flops["search for shadows"] += 4 * looks
+        if "grid_sampler_2d" not in self.moved:
+            half_width = round(Field.of(model.shape, model.pixel_size_nm).half_width_mm, 6)
+            values = math.prod(reflectance(model.setup, half_width).table.shape[2:]) * height.numel()
+            self.moved["look-up of facets"] += 2 * 4 * height.element_size() * values
+            self.flops["look-up of facets"] += 20 * values
 
 
 def _bytes(tensor: torch.Tensor) -> int:
@@ -128,7 +140,7 @@ def analytic_speed() -> Iterator[Table]:
     """Forward and gradient of the analytic model on 512 x 512 x 4 (target: 0.5 s); median of 7 runs, warm process."""
     table = Table(title="Analytic model, 512 x 512 pixels x 4 segments (target: 0.5 s forward + gradient)")
     for heading in ("field", "forward s", "forward +\ngradient s", "the same on\none core, s", "moved GB",
-                    "% of bandwidth:\nlarge arrays", "\nas the model's", "Gflop", "% of arith-\nmetic limit"):  # fmt: skip
+                    "% of bandwidth:\nlarge arrays", "\nas the model's", "Gflop", "% of\narithmetic"):  # fmt: skip
         table.add_column(heading)
     setup = quadrants()
     with _one_thread():
@@ -145,7 +157,7 @@ def analytic_speed() -> Iterator[Table]:
             cores = core_time(gradient, 5)
         with Traffic() as traffic:
             gradient()
-        traffic.add_search(model, height)
+        traffic.add_compiled(model, height)
         counted[case] = traffic
         moved, flops = sum(traffic.moved.values()), sum(traffic.flops.values())
         shares = (moved / cores / b for b in (limits.large_bytes_s, limits.small_bytes_s))
