@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,44 @@ def test_a_series_runs_as_a_whole_unless_one_scan_is_asked_for() -> None:
     session.set_series(scan(times=5))
     assert session.start_run().frame is None
     assert session.start_run(3).frame == 3
+
+
+def test_steps_are_noted_with_the_run_and_stay_with_its_result(session: Session) -> None:
+    session.method = "analytic"
+    run = session.start_run()
+    assert run.converges
+    assert not session.end_run_early(run.id)  # there is nothing to keep yet
+    assert session.report_step(run.id, [3.0, 1.1])
+    assert session.end_run_early(run.id)
+    assert not session.end_run_early(run.id)
+    assert session.finish_run(run.id, height_map(Region.full((40, 60))))
+    assert session.last_result is not None
+    assert session.last_result.chi_square == (3.0, 1.1)
+    assert session.last_result.ending_early
+
+
+def test_the_steps_that_the_result_tells_count(session: Session) -> None:
+    run = session.start_run()
+    session.report_step(run.id, [3.0])
+    result = replace(height_map(Region.full((40, 60))), provenance={"chi_square": [3.0, 1.1, 1.0]})
+    session.finish_run(run.id, result)
+    assert session.last_result is not None
+    assert session.last_result.chi_square == (3.0, 1.1, 1.0)
+
+
+def test_steps_of_a_superseded_run_change_nothing(session: Session) -> None:
+    first = session.start_run()
+    session.start_run()
+    assert not session.report_step(first.id, [1.0])
+    assert not session.end_run_early(first.id)
+    assert session.current_run is not None
+    assert session.current_run.chi_square == ()
+
+
+def test_only_one_scan_by_a_model_can_be_watched(session: Session) -> None:
+    assert not session.start_run().converges
+    session.method = "analytic"
+    assert session.start_run().converges
+    session.set_series(scan(times=3))
+    assert not session.start_run().converges
+    assert session.start_run(frame=1).converges

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
+from napari_sem4d.model.methods import METHOD_WORDS
 
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.reconstruct import Method
@@ -30,6 +31,10 @@ class Run:
     state : {"running", "done", "failed", "cancelled"}
     progress : float
         From 0 to 1.
+    chi_square : tuple of float
+        Reduced chi-square after every step of a method that converges; 1 is a fit to the noise.
+    ending_early : bool
+        Whether the user has asked to end the steps and to keep the surface so far.
     result : HeightMap, HeightSeries or None
         Set when the state is "done".
     error : str
@@ -47,6 +52,8 @@ class Run:
     seed: int
     state: RunState = "running"
     progress: float = 0.0
+    chi_square: tuple[float, ...] = ()
+    ending_early: bool = False
     result: Result | None = None
     error: str = ""
 
@@ -54,6 +61,11 @@ class Run:
     def is_running(self) -> bool:
         """Whether a result may still come."""
         return self.state == "running"
+
+    @property
+    def converges(self) -> bool:
+        """Whether it goes step by step and can be ended early; a series only reports how far it is."""
+        return METHOD_WORDS[self.method].converges and self.frame is not None
 
     @property
     def place(self) -> Region:

@@ -295,11 +295,27 @@ class Session:
             self._store(replace(run, progress=min(max(progress, run.progress), 1.0)))
         return run is not None
 
+    def report_step(self, run_id: int, chi_square: Sequence[float]) -> bool:
+        """Note how well each step of a run fits the images; returns False, and changes nothing, for a stale run."""
+        run = self._live(run_id)
+        if run is not None:
+            self._store(replace(run, chi_square=tuple(chi_square)))
+        return run is not None
+
+    def end_run_early(self, run_id: int) -> bool:
+        """Note that a run is to keep what it has; returns False for one that has nothing to keep yet or has ended."""
+        run = self._live(run_id)
+        if run is None or not run.chi_square or run.ending_early:
+            return False
+        self._store(replace(run, ending_early=True))
+        return True
+
     def finish_run(self, run_id: int, result: Result) -> bool:
         """Take the result of a run; returns False, and drops the result, for a stale run."""
         run = self._live(run_id)
         if run is not None:
-            self._store(replace(run, state="done", progress=1.0, result=result))
+            steps = tuple(result.provenance.get("chi_square", run.chi_square))  # the last ones may not have been told
+            self._store(replace(run, state="done", progress=1.0, result=result, chi_square=steps))
         return run is not None
 
     def fail_run(self, run_id: int, error: str) -> bool:
