@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_sem4d.model import Cancelled, HeightMap
+from napari_sem4d.model import Cancelled, HeightMap, InputError, Region
 from napari_sem4d.session import Session
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.dock import ReconstructDock
@@ -125,8 +126,6 @@ class SlowReconstruction:
         self.calls = 0
 
     def __call__(self, series: Any, setup: Any, **options: Any) -> HeightMap:
-        from napari_sem4d.model import Region
-
         self.calls += 1
         self.started.set()
         try:
@@ -158,3 +157,50 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReconstruction]:
     monkeypatch.setattr("napari_sem4d.reconstruction.reconstruct.reconstruct", slow)
     yield slow
     slow.release.set()
+
+
+class SteppingReconstruction:
+    """Stands in for a loop: takes a step to a flat surface of a given height, or ends, when the test says so."""
+
+    def __init__(self) -> None:
+        self.orders: queue.Queue[float | str] = queue.Queue()
+        self.steps = 0
+
+    def __call__(self, series: Any, setup: Any, **options: Any) -> HeightMap:
+        self.steps = 0
+        last = 0.0
+        while True:
+            if options["should_stop"]():
+                raise Cancelled
+            try:
+                order = self.orders.get(timeout=0.01)
+            except queue.Empty:
+                continue
+            if order == "fail":
+                raise InputError("the loop has failed: try another method")
+            if order == "end":
+                return stepped_map(series, options, last)
+            last = float(order)
+            if self.step(series, options, last) is False:
+                return replace(stepped_map(series, options, last), warnings=("ended before it had converged",))
+
+    def step(self, series: Any, options: Any, height: float) -> Any:
+        from napari_sem4d.reconstruction.loop import LoopStep
+
+        self.steps += 1
+        region = options["roi"] or Region.full(series.frame_shape)
+        plane = np.full(region.shape, height, np.float32)
+        chi_square = tuple(10.0 / n for n in range(1, self.steps + 1))
+        return options["on_step"](LoopStep(plane, np.stack([plane] * 4), plane, chi_square))
+
+
+def stepped_map(series: Any, options: Any, height: float) -> HeightMap:
+    return flat_map(options["roi"] or Region.full(series.frame_shape), len(series.detector_names), height)
+
+
+@pytest.fixture
+def stepping(monkeypatch: pytest.MonkeyPatch) -> SteppingReconstruction:
+    stepping = SteppingReconstruction()
+    monkeypatch.setattr("napari_sem4d.reconstruction.reconstruct.reconstruct", stepping)
+    monkeypatch.setattr("napari_sem4d.viewer.watch._SHORTEST_INTERVAL_S", 0.0)
+    return stepping

@@ -70,6 +70,20 @@ class Heights:
             place=run.place,
         )
 
+    @classmethod
+    def converging(cls, run: Run, height: NDArray[np.float32]) -> Heights:
+        """Return the heights (y, x) of a run that goes on: in arbitrary units, for the z scale is judged at its end."""
+        frame = run.frame or 0
+        return cls(
+            name=f"{run.name} converging",
+            frames=height[None],
+            valid=None,
+            time_s=run.series.time_s[frame : frame + 1],
+            pixel_size_nm=float(run.series.pixel_size_nm or 1.0),
+            unit="a.u.",
+            place=run.place,
+        )
+
     def __len__(self) -> int:
         return int(self.frames.shape[0])
 
@@ -139,7 +153,7 @@ def height_layer(heights: Heights, limits: Limits) -> Image:
         scale=(_interval(heights.time_s), *(heights.pixel_size_nm,) * 3),
         translate=(float(heights.time_s[0]), 0.0, *heights.origin_nm),
     )
-    _place_color_bar(layer)
+    place_color_bar(layer)
     return layer
 
 
@@ -163,7 +177,7 @@ def surface_layer(heights: Heights, mesh: Mesh, limits: Limits, exaggeration: fl
         translate=(0.0, *heights.origin_nm),
         metadata={"unit": heights.unit},
     )
-    _place_color_bar(layer)
+    place_color_bar(layer)
     return layer
 
 
@@ -182,7 +196,7 @@ def _interval(time_s: NDArray[np.float64]) -> float:
     return float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
 
 
-def _place_color_bar(layer: Image | Surface) -> None:
+def place_color_bar(layer: Image | Surface) -> None:
     """Prepare the colour bar; it is made visible when the layer is looked at, since each costs 0.1 s to draw first."""
     layer.colorbar.size = _COLOR_BAR_SIZE
     layer.colorbar.position = "top_right"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
-from napari.layers import Image, Layer, Shapes, Surface
+from napari.layers import Image, Labels, Layer, Shapes, Surface
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -42,10 +42,10 @@ class Prepared:
     Made in a worker thread.
     """
 
-    def __init__(self, heights: Heights) -> None:
+    def __init__(self, heights: Heights, most_faces: int = MOST_FACES_AT_REST) -> None:
         self.heights = heights
         self.limits: Limits = robust_limits(heights.frames, heights.valid)
-        self.mesh = frame_mesh(heights, 0, MOST_FACES_AT_REST)
+        self.mesh = frame_mesh(heights, 0, most_faces)
         self.exaggeration = natural_exaggeration(self.limits[1] - self.limits[0], heights.width_nm)
         self.height = height_layer(heights, self.limits)
         self.surface = surface_layer(heights, self.mesh, self.limits, self.exaggeration)
@@ -111,6 +111,8 @@ class ResultView(QObject):
         self._wanted_frame = 0
         self.is_at_rest = True
         self._hidden_in_3d: list[Layer] = list(hidden)
+        self.is_converging = False
+        self._title: tuple[str, str] | None = None
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
@@ -151,21 +153,44 @@ class ResultView(QObject):
             self._refining.cancel()
         self._rest.stop()
         same_place = prepared.heights.place == self.heights.place
+        turned_away = self.is_converging and not self.is_3d  # who looks at the map of a running loop goes on doing so
         stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
         self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
         self.shown_frame = 0
         self.is_at_rest = True
+        self.is_converging = False
         steps = (
             partial(self._take_height, prepared.height),
             partial(self._take_surface, prepared.surface),
             *((partial(self.set_exaggeration, stretch),) if stretch != prepared.exaggeration else ()),
-            self._hide_images,
-            self._turn_to_surface,
+            *(() if turned_away else (self._hide_images, self._turn_to_surface)),
             self._follow_time,
-            *(() if same_place and self.is_3d else (self._look_at_surface,)),
+            *(() if turned_away or (same_place and self.is_3d) else (self._look_at_surface,)),
         )
         self._appearing = Turns(self._viewer, steps, done)
         self._appearing.start()
+
+    def show_step(self, prepared: Prepared) -> None:
+        """Show another step of a run that converges, in the display and from the side that the user has chosen.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            Of the same place, with few faces: drawing many holds the window in software OpenGL.
+        """
+        self.heights, self.is_converging = prepared.heights, True
+        steps = (partial(self._take_height, prepared.height), partial(self._take_step, prepared))
+        self._appearing = Turns(self._viewer, steps)
+        self._appearing.start()
+
+    def _take_step(self, prepared: Prepared) -> None:
+        self._take_limits(self.surface, prepared.surface)
+        self._assign(prepared.mesh, 0, moving=True)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a result or a step is on its way into the layers."""
+        return self._appearing is not None and self._appearing.is_going_on
 
     def _take_height(self, new: Image) -> None:
         self.height.data = new.data
@@ -322,9 +347,13 @@ class ResultView(QObject):
 
     def _hide_images(self) -> None:
         for layer in self._viewer.layers:
-            if layer.visible and isinstance(layer, Image | Shapes):
+            if layer.visible and isinstance(layer, Image | Labels | Shapes):
                 layer.visible = False
                 self._hidden_in_3d.append(layer)
+
+    def keep_for_map(self, layers: Sequence[Layer]) -> None:
+        """Take layers that someone else has hidden among those that come back in 2D."""
+        self._hidden_in_3d.extend(layers)
 
     def _show_images_again(self) -> None:
         for layer in self._hidden_in_3d:
@@ -333,15 +362,31 @@ class ResultView(QObject):
 
     def _dress(self) -> None:
         # A colour bar takes 0.1 s to make: in a turn of its own, after the picture is there.
-        (self.surface if self.is_3d else self.height).colorbar.visible = True
+        (self.surface if self.is_3d else self.height).colorbar.visible = self.is_3d or self._title is None
         self._show_unit()
 
     def _show_unit(self) -> None:
         # napari's colour bar has no unit: this stands right above it.
         stretched = f"\nz × {self.exaggeration:g}" if self.is_3d else ""
         text = self._unit_text()
-        text.text = f"height ({self.heights.unit}){stretched}"
+        aside = self._title if self._title is not None and not self.is_3d else None
+        text.visible = False  # what stands below it moves only when it comes
+        text.text, text.position = aside or (f"height ({self.heights.unit}){stretched}", "top_right")
         text.visible = True
+
+    def step_aside(self, title: str | None, position: str = "top_right") -> None:
+        """Leave the colour bar and the words above it to something else that is on the map; None takes them back.
+
+        Parameters
+        ----------
+        title : str or None
+            What the other colour bar shows.
+        position : str
+            The corner of the canvas in which it is.
+        """
+        self._title = None if title is None else (title, position)
+        if not self._discarded:
+            self._dress()
 
     def _unit_text(self) -> TextOverlay:
         overlays = self._viewer.canvas.overlays

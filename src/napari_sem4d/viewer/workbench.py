@@ -16,10 +16,13 @@ from napari_sem4d.model import InputError, SemSeries, Setup
 from napari_sem4d.session import Result, Run, Session
 from napari_sem4d.session.calibration import Found, measure
 from napari_sem4d.session.session import series_name
+from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.layers import Heights, Limits, scan_layers, scan_limits
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
+from napari_sem4d.viewer.turns import is_closed
+from napari_sem4d.viewer.watch import Watch
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
 # Under this key the image layers of a scan carry their series, whoever made them.
@@ -61,7 +64,9 @@ class Workbench:
         self.scan = ScanView(self._viewer, self.session)
         self.result: ResultView | None = None
         self._coming: ResultView | None = None
+        self._next: tuple[Run | None, Prepared] | None = None
         self.shown_run: Run | None = None
+        self.details = Details(self._viewer)
         self.busy = ""
         self._limits: dict[str, Limits] = {}
         self._new_layers: Sequence[Image] = ()
@@ -69,6 +74,10 @@ class Workbench:
         self._writing: Computation[Path] | None = None
         self._measuring: Computation[Found] | None = None
         self._computing: Computation[tuple[Result, Prepared]] | None = None
+        self._preparing: Computation[Prepared] | None = None
+        self._watch: Watch | None = None
+        self._converging_id = 0
+        self._run_before: Run | None = None
         self._shown_series: SemSeries | None = None
         self._expected: tuple[SemSeries, Setup] | None = None
         viewer.layers.events.inserted.connect(self._note_layer)
@@ -200,18 +209,21 @@ class Workbench:
         def take(outcome: tuple[Result, Prepared]) -> None:
             result, prepared = outcome
             if self.session.finish_run(run.id, result):
+                self._converging_id, self._run_before = 0, None
                 self._show(self.session.current_run, prepared)
 
         def fail(error: Exception) -> None:
             if self.session.fail_run(run.id, str(error)):
                 tell_failure(error, "reconstruct the surface")
 
+        watch = Watch(run)
+        self._watch = watch
         self._computing = Computation(
-            lambda progress, should_stop: _reconstruct(run, progress, should_stop),
+            lambda progress, should_stop: _reconstruct(run, watch, progress, should_stop),
             on_result=take,
             on_error=fail,
             on_cancel=lambda: self._note_cancel(run.id),
-            on_progress=lambda fraction: self._note_progress(run.id, fraction),
+            on_progress=lambda fraction: self._note_progress(run.id, watch, fraction),
         )
         self._computing.start()
 
@@ -221,8 +233,29 @@ class Workbench:
         if run is not None:
             self.session.cancel_run(run.id)
 
-    def _note_progress(self, run_id: int, fraction: float) -> None:
-        self.session.report_progress(run_id, fraction)
+    def end_early(self) -> None:
+        """Let the run that converges end after the step it is in, and keep its surface."""
+        run = self.session.current_run
+        if run is not None and self._watch is not None and self.session.end_run_early(run.id):
+            self._watch.end_early()
+
+    def _note_progress(self, run_id: int, watch: Watch, fraction: float) -> None:
+        run = self.session.current_run
+        if not self.session.report_progress(run_id, fraction) or run is None:
+            return  # another run has begun
+        if len(watch.chi_square) > len(run.chi_square):
+            self.session.report_step(run_id, watch.chi_square)
+        if self._coming is None and (self.result is None or not self.result.is_changing):
+            self._show_step(run_id, watch.take())
+
+    def _show_step(self, run_id: int, picture: Prepared | None) -> None:
+        if picture is None:
+            return
+        if self._converging_id != run_id:
+            self._converging_id, self._run_before = run_id, self.shown_run
+            self._show(None, picture)
+        elif self.result is not None and self.result.is_whole:  # else the user does not want to see it
+            self.result.show_step(picture)
 
     def _note_cancel(self, run_id: int) -> None:
         self.session.cancel_run(run_id)
@@ -231,19 +264,40 @@ class Workbench:
         if run.state == "cancelled" and self._computing is not None:
             self._computing.cancel()
             self._computing = None
+        if run.state in {"cancelled", "failed"} and run.id == self._converging_id:
+            self._show_what_was_before()
+
+    def _show_what_was_before(self) -> None:
+        """Take the surface of a run that came to nothing out of the viewer."""
+        self._converging_id, before, self._run_before = 0, self._run_before, None
+        if before is not None:
+            self.show_run(before)
+        else:
+            self._forget_result()
 
     # Results -------------------------------------------------------------------------------------------------
 
     def show_run(self, run: Run) -> None:
         """Show the result of an earlier run in place of the one in the viewer."""
-        if run is self.shown_run or run.result is None:
+        if (run is self.shown_run and self._coming is None) or run.result is None:
             return
+
+        def take(prepared: Prepared) -> None:
+            if self._preparing is preparing:  # else something else is to be shown by now
+                self._show(run, prepared)
+
         preparing: Computation[Prepared] = Computation(
             lambda progress, should_stop: Prepared(Heights.of(run)),
-            on_result=lambda prepared: self._show(run, prepared),
+            on_result=take,
             on_error=lambda error: self._note_failure(error, "show the result"),
         )
+        self._preparing = preparing
         preparing.start()
+
+    def show_detail(self, detail: Detail) -> None:
+        """Show images, brightness or mask of the shown result."""
+        if self.shown_run is not None and self.result is not None:
+            self.details.show(detail, self.shown_run, self.result)
 
     def save_result(self, path: str | Path) -> None:
         """Write the shown result to a file; the ending (.tif, .npz) says how."""
@@ -267,6 +321,7 @@ class Workbench:
 
     def draw(self, purpose: Purpose) -> None:
         """Let the user draw the region to reconstruct, the level area or where a reference object is."""
+        self.details.hide("images")
         try:
             self.scan.draw(purpose)
         except InputError as error:
@@ -307,11 +362,23 @@ class Workbench:
         return True
 
     def _show(self, run: Run | None, prepared: Prepared) -> None:
+        """Show the result of a run, or with None a surface that still converges."""
+
         def done() -> None:
             self._coming = None
             self.result, self.shown_run = view, run
-            self.result_shown.emit()
+            view.is_converging = run is None
+            following, self._next = self._next, None
+            if following is not None and not is_closed(self._viewer):
+                self._show(*following)
+            else:
+                self.result_shown.emit()
 
+        self._preparing = None
+        if self._coming is not None:
+            self._next = run, prepared  # in a moment: two cannot go into the same layers at once
+            return
+        self.details.clear()
         if self.result is not None and self.result.is_whole:
             view = self.result
             view.show_other(prepared, done)
@@ -322,7 +389,8 @@ class Workbench:
 
     def _discard_result(self) -> tuple[Layer, ...]:
         view = self._coming or self.result
-        self.result = self._coming = self.shown_run = None
+        self.result = self._coming = self.shown_run = self._next = self._preparing = None
+        self.details.clear()
         return view.discard() if view is not None else ()
 
     def _forget_result(self) -> None:
@@ -377,7 +445,7 @@ def _opened(grouping: Grouping | None, series: SemSeries) -> Opened:
     return Opened(grouping, series, limits, scan_layers(series, series_name(series), limits))
 
 
-def _reconstruct(run: Run, progress: Progress, should_stop: ShouldStop) -> tuple[Result, Prepared]:
+def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: ShouldStop) -> tuple[Result, Prepared]:
     result: Result
     if run.frame is None:
         from napari_sem4d.dynamics.series import reconstruct_series
@@ -402,6 +470,7 @@ def _reconstruct(run: Run, progress: Progress, should_stop: ShouldStop) -> tuple
             roi=run.region,
             progress=progress,
             should_stop=should_stop,
+            on_step=watch.on_step,
             seed=run.seed,
             level_region=run.level_region,
             frame=run.frame,

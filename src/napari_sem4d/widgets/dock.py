@@ -24,6 +24,7 @@ from napari_sem4d.viewer.workbench import Workbench, workbench_of
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.data_panel import DataPanel
 from napari_sem4d.widgets.detectors_panel import DetectorsPanel
+from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.reconstruct_panel import ReconstructPanel
 
@@ -100,16 +101,24 @@ class ReconstructDock(QWidget):
         self.reconstruct_button.setFont(font)
         self.reconstruct_button.setToolTip("Compute the surface of the chosen area")
         self.reconstruct_button.clicked.connect(self._reconstruct)
+        self.keep_button = QPushButton("Stop, &keep this")
+        self.keep_button.setObjectName("keep_button")
+        self.keep_button.setMinimumHeight(40)
+        self.keep_button.setToolTip("End after the step that is going on and take its surface as the result")
+        self.keep_button.clicked.connect(self.workbench.end_early)
+        self.curve = LikelihoodCurve()
         self.cancel_button = QPushButton("&Cancel")
         self.cancel_button.setObjectName("cancel_button")
         self.cancel_button.setMinimumHeight(40)
-        self.cancel_button.setToolTip("Stop; nothing is lost")
+        self.cancel_button.setToolTip("Stop and keep nothing of this run; earlier results stay")
         self.cancel_button.clicked.connect(self.workbench.cancel)
         buttons = QHBoxLayout()
         buttons.addWidget(self.reconstruct_button, 2)
+        buttons.addWidget(self.keep_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         footer = QVBoxLayout()
         footer.addWidget(self.status)
+        footer.addWidget(self.curve)
         footer.addWidget(self.progress)
         footer.addLayout(buttons)
         return footer
@@ -127,6 +136,7 @@ class ReconstructDock(QWidget):
         busy = self.workbench.busy
         self.reconstruct_button.setEnabled(not running and not obstacle and not busy)
         self.cancel_button.setEnabled(running)
+        self._show_convergence(run if running else None)
         self.progress.setVisible(running or bool(busy))
         if running and run is not None:
             self.progress.setRange(0, 100)
@@ -140,6 +150,15 @@ class ReconstructDock(QWidget):
     def sizeHint(self) -> QSize:
         """As wide as the steps need; as high as there is room."""
         return QSize(_WIDTH + 20, 600)
+
+    def _show_convergence(self, run: Run | None) -> None:
+        converges = run is not None and run.converges
+        self.reconstruct_button.setVisible(not converges)
+        self.keep_button.setVisible(converges)
+        self.curve.setVisible(converges)
+        if run is not None and converges:
+            self.keep_button.setEnabled(bool(run.chi_square) and not run.ending_early)
+            self.curve.show_values(run.chi_square)
 
     def _show_run(self, run: Run) -> None:
         self.refresh()
@@ -185,8 +204,9 @@ class _VerticalScroll(QScrollArea):
 def _run_words(run: Run | None) -> str:
     if run is None:
         return "Ready: press Reconstruct."
+    doing = "Keeping the surface so far, working out its uncertainty" if run.ending_early else "Reconstructing"
     return {
-        "running": f"Reconstructing {run.name} …",
+        "running": f"{doing}: {run.name} …",
         "done": f"Done: {run.name}.",
         "failed": f"Failed: {run.error}",
         "cancelled": "Cancelled. Nothing was lost; press Reconstruct to start again.",

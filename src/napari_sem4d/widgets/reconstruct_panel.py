@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -16,20 +17,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import Region
+from napari_sem4d.model.methods import METHOD_WORDS
+from napari_sem4d.reconstruction.reconstruct import METHODS
 from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.calibration_box import CalibrationBox
 from napari_sem4d.widgets.message import heading, sentence, separator
 from napari_sem4d.widgets.result_box import ResultBox
-
-METHODS: dict[str, tuple[str, str]] = {
-    "photometric": (
-        "Photometric",
-        "Slope of each pixel from the segments, then integrated: a second per image, for features wider than the "
-        "electron range.",
-    ),
-}
 
 
 class ReconstructPanel(QWidget):
@@ -45,15 +40,19 @@ class ReconstructPanel(QWidget):
         self._workbench = workbench
         self._session = workbench.session
         self.method_box = QComboBox()
-        for key, (label, use) in METHODS.items():
-            self.method_box.addItem(label, key)
-            self.method_box.setItemData(self.method_box.count() - 1, use, 3)  # Qt.ToolTipRole
+        self.method_box.setObjectName("method_box")
+        self.method_box.setToolTip("How the surface is found; the sentence below says when to use which")
+        for name in METHODS:
+            self.method_box.addItem(METHOD_WORDS[name].label, name)
+            self.method_box.setItemData(
+                self.method_box.count() - 1, METHOD_WORDS[name].use, Qt.ItemDataRole.ToolTipRole
+            )
         self.method_box.activated.connect(self._choose_method)
         self.method_use = sentence()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         form = QFormLayout()
-        form.addRow("Method", self.method_box)
+        form.addRow("Metho&d", self.method_box)
         layout.addLayout(form)
         layout.addWidget(self.method_use)
         layout.addWidget(heading("Area"))
@@ -125,7 +124,8 @@ class ReconstructPanel(QWidget):
     def refresh(self) -> None:
         """Show the choices of the session."""
         self.method_box.setCurrentIndex(self.method_box.findData(self._session.method))
-        self.method_use.setText(METHODS[self._session.method][1])
+        self.method_use.setText(METHOD_WORDS[self._session.method].use)
+        self.method_use.setAccessibleName("When to use this method")
         region, level = self._session.region, self._session.level_region
         drawing = self._workbench.scan.areas["region"].exists
         (self.rectangle_button if region is not None or drawing else self.whole_button).setChecked(True)

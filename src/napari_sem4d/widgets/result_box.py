@@ -1,6 +1,8 @@
-"""The part of step 3 that shows a result: key figures, warnings, 2D or 3D, exaggeration, saving."""
+"""The part of step 3 that shows a result: key figures, warnings, displays, exaggeration, saving."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
@@ -18,11 +20,16 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
+from napari_sem4d.model import HeightMap
+from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.session import Run
+from napari_sem4d.session.comparison import can_compare
 from napari_sem4d.session.summary import summarise
+from napari_sem4d.viewer.details import Detail
 from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import Messages, heading, sentence
 
 _FACTORS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -43,6 +50,7 @@ class ResultBox(QWidget):
         self._build()
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.session.run_changed, self._note_run)
+        follow(self, workbench.details.changed, self._mark)
         self.refresh()
 
     def _build(self) -> None:
@@ -55,11 +63,15 @@ class ResultBox(QWidget):
         self.warnings = Messages("⚠")
         self.map_button = self._toggle("Height &map", "Show the height map in 2D")
         self.surface_button = self._toggle("3D &surface", "Show the shaded surface in 3D")
+        self.compare_button = self._toggle(
+            "Compare &images", "Measured, predicted and residual image of every segment side by side"
+        )
         self.map_button.clicked.connect(lambda: self._turn(2))
         self.surface_button.clicked.connect(lambda: self._turn(3))
+        self.compare_button.clicked.connect(lambda: self._workbench.show_detail("images"))
         views = QButtonGroup(self)
         display = QHBoxLayout()
-        for button in (self.map_button, self.surface_button):
+        for button in (self.map_button, self.surface_button, self.compare_button):
             views.addButton(button)
             display.addWidget(button)
         self.exaggeration_slider = QSlider(Qt.Orientation.Horizontal)
@@ -84,6 +96,9 @@ class ResultBox(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Shown", self.run_box)
+        form.addRow("On the map", self._details_row())
+        self.residual_label = QLabel("Residual in")
+        form.addRow(self.residual_label, self.residual_box)
         form.addRow("Stretch z", stretch)
         form.addRow("Files", self.save_button)
         figures = QGridLayout()  # unlike a form it gives wrapped lines the height they need
@@ -97,7 +112,28 @@ class ResultBox(QWidget):
         layout.addLayout(display)
         layout.addLayout(form)
         layout.addLayout(figures)
+        self.curve = LikelihoodCurve()
+        layout.addWidget(self.curve)
         layout.addWidget(self.warnings)
+
+    def _details_row(self) -> QHBoxLayout:
+        self.brightness_button = self._toggle(
+            "Bri&ghtness", "Common brightness of all segments: composition and grains, 1 where it is as usual"
+        )
+        self.mask_button = self._toggle(
+            "Do&ubtful pixels", "Pixels whose height should not be believed; the status bar says why"
+        )
+        self.brightness_button.clicked.connect(partial(self._switch, "brightness"))
+        self.mask_button.clicked.connect(partial(self._switch, "mask"))
+        row = QHBoxLayout()
+        row.addWidget(self.brightness_button)
+        row.addWidget(self.mask_button)
+        self.residual_box = QComboBox()
+        self.residual_box.addItem("σ of the noise", True)
+        self.residual_box.addItem("grey levels", False)
+        self.residual_box.setToolTip("Unit of the residual images; what the model explains is within ± 2 σ")
+        self.residual_box.currentIndexChanged.connect(self._show_residual)
+        return row
 
     def refresh(self) -> None:
         """Show the figures of the result in the viewer; hide everything when there is none."""
@@ -113,6 +149,11 @@ class ResultBox(QWidget):
         self.figures["Size"].setText(summary.size)
         self.figures["Shadowed pixels"].setText(summary.shadow or "–")
         self.warnings.show_texts(summary.warnings)
+        self.curve.setVisible(bool(run.chi_square))
+        self.curve.show_values(run.chi_square)
+        self.compare_button.setEnabled(can_compare(run.result))
+        for button in (self.brightness_button, self.mask_button):
+            button.setEnabled(isinstance(run.result, HeightMap))
         with QSignalBlocker(self.exaggeration_slider):
             nearest = min(range(len(_FACTORS)), key=lambda i: abs(_FACTORS[i] - view.exaggeration))
             self.exaggeration_slider.setValue(nearest)
@@ -123,8 +164,30 @@ class ResultBox(QWidget):
             view.display_changed.connect(self.show_display)
 
     def show_display(self, is_3d: bool) -> None:
-        """Mark which of the two displays is on."""
-        (self.surface_button if is_3d else self.map_button).setChecked(True)
+        """Mark which of the displays is on."""
+        details = self._workbench.details
+        comparing = details.is_shown("images")
+        (self.compare_button if comparing else self.surface_button if is_3d else self.map_button).setChecked(True)
+        self.brightness_button.setChecked(details.is_shown("brightness"))
+        self.mask_button.setChecked(details.is_shown("mask"))
+        self.residual_label.setVisible(comparing)
+        self.residual_box.setVisible(comparing)
+
+    def _mark(self) -> None:
+        view = self._workbench.result
+        if view is not None:
+            self.show_display(view.is_3d)
+        if self._workbench.details.is_there("images"):
+            self._show_residual()
+
+    def _switch(self, detail: Detail, checked: bool) -> None:
+        if checked:
+            self._workbench.show_detail(detail)
+        else:
+            self._workbench.details.hide(detail)
+
+    def _show_residual(self, index: int = 0) -> None:
+        self._workbench.details.show_residual_in(bool(self.residual_box.currentData()))
 
     def _toggle(self, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
@@ -155,6 +218,7 @@ class ResultBox(QWidget):
         view = self._workbench.result
         if view is None:
             return
+        self._workbench.details.hide("images")
         if dimensions == 3:
             view.show_surface()
         else:
@@ -182,4 +246,4 @@ class ResultBox(QWidget):
 
 def _run_label(run: Run) -> str:
     part = "whole image" if run.region is None else f"{run.region.shape[1]} × {run.region.shape[0]} px"
-    return f"{run.id}: {run.name}, {part}"
+    return f"{run.id}: {run.name}, {METHOD_WORDS[run.method].label}, {part}"
