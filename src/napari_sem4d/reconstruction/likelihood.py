@@ -81,9 +81,9 @@ class Likelihood:
         self._counting = counting
 
     @property
-    def data_count(self) -> int:
-        """Number of measured signals less one brightness for each pixel that has any."""
-        return int(np.count_nonzero(self.usable) - np.count_nonzero(self.usable.any(axis=0)))
+    def data_count(self) -> NDArray[np.float32]:
+        """Number of measured signals (y, x) of each pixel, less one for the brightness that they share."""
+        return np.asarray(np.maximum(self.usable.sum(axis=0) - 1, 0), np.float32)
 
     def with_gains(self, ratio: NDArray[np.float64]) -> Likelihood:
         """Return the same measurement with all gains changed by a ratio (detector,)."""

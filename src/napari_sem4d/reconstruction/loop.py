@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 _MOST_EVALUATIONS = 25  # a guard: the noise stops the loop after 5 to 15
 _ADAPTING = 4  # steps in which weights, prior and gains follow the surface; then the objective stands still
-_SIGNIFICANT = 2e-4  # expected fall of the objective per pixel: a step of 0.02 sigma
+_SIGNIFICANT = 1e-3  # expected fall of the objective per pixel: a step of 0.05 sigma
 _SUFFICIENT = 1e-4  # share of the expected fall that a step must bring (Armijo 1966)
 _SHORTEST_STEP = 1 / 16
 _MEMORY = 5  # pairs of steps and gradients
+_MISFIT_PX = 4.0  # at least so wide an area shows that the model fits worse than the noise
 _INFORMATION_PX = 2.0  # what the data know of a place: mean over neighbours, free of their noise
 
 
@@ -208,6 +209,8 @@ class _Run:
         self._steps = 0
         self._length = 1.0
         self.evaluations = 0
+        self._share = np.full(start_nm.shape, 0.5, np.float32)  # until the prior is known
+        self._excess = np.ones_like(self._share)
         self._surface = self._evaluate((start_nm / np.float32(problem.pixel_size_nm)).astype(np.float32))
         self._weights = self._likelihood.weights(self._surface.signals)
         self._fit = self._likelihood.fit(self._surface.signals, self._weights)
@@ -305,6 +308,9 @@ class _Run:
             self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
         self._fit = self._likelihood.fit(surface.signals, self._weights)
+        self._excess = self._misfit()
+        self._weights = self._weights / self._excess
+        self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._response = respond(
             surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field
         )
@@ -312,10 +318,22 @@ class _Run:
         self._prior.adapt(surface.height, self._known)
         self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
 
+    def _misfit(self) -> NDArray[np.float32]:
+        """Variance around each pixel over that of the noise, at least 1: where the model is wrong, data count less."""
+        window = max(_MISFIT_PX, 0.5 * self._problem.spectrum.exit_radius_px)
+        chi_square, freedom = (
+            ndimage.gaussian_filter(v, window, mode="nearest") for v in (self._fit.chi_square, self._freedom())
+        )
+        return np.asarray(np.maximum(chi_square / np.maximum(freedom, 0.1), 1.0), np.float32)
+
+    def _freedom(self) -> NDArray[np.float32]:
+        """Degrees of freedom of each pixel: its data less a brightness and its share of the fitted heights."""
+        return np.asarray(np.maximum(self._likelihood.data_count - self._share, 0.0), np.float32)
+
     def _reduced_chi_square(self) -> float:
-        """Chi-square over its degrees of freedom: data less one brightness a pixel and the share of fitted heights."""
-        freedom = self._likelihood.data_count - float(self._share.sum(dtype=np.float64))
-        return 2 * self._fit.value / max(freedom, 1.0)
+        """Chi-square in units of the noise over its degrees of freedom."""
+        total = float((self._fit.chi_square * self._excess).sum(dtype=np.float64))
+        return total / max(float(self._freedom().sum(dtype=np.float64)), 1.0)
 
 
 @dataclass(slots=True)

@@ -6,14 +6,12 @@ multiply each of them. What an area knows of its waves is then a sum over them, 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.physics.analytic import exit_gaussians
+from napari_sem4d.physics.analytic import blur_widths_px
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 
 _RATIOS = np.logspace(-6, 10, 65)  # of what the data know about a slope to what the prior knows about a curvature
@@ -31,6 +29,8 @@ class Spectrum:
 
     Attributes
     ----------
+    exit_radius_px : float
+        Radius r90 within which nine tenths of the electrons leave.
     slope : (rows, columns) float32
         Squared transfer of the central differences along both axes, per pixel.
     curvature : (rows, columns) float32
@@ -41,7 +41,9 @@ class Spectrum:
 
     def __init__(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> None:
         self.shape = shape
-        self._beam, self._exit = _widths_px(setup, pixel_size_nm)
+        self._beam, *self._exit = blur_widths_px(setup, pixel_size_nm)
+        r90_nm = find_material(setup.material).exit_radius_nm(setup.beam_energy_kev or NOMINAL_ENERGY_KEV)
+        self.exit_radius_px = r90_nm / pixel_size_nm
         rows, columns = (np.pi * np.arange(n) / n for n in shape)
         self.slope, self.curvature, self.blur = self._transfers(rows, columns)
         even = (np.arange(_SIDE) + 0.5) * np.pi / _SIDE
@@ -104,11 +106,3 @@ def forward(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def backward(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inverse of :func:`forward`; overwrites its argument."""
     return np.asarray(fft.idctn(waves, type=2, norm="ortho", axes=(-2, -1), workers=-1, overwrite_x=True), np.float32)
-
-
-def _widths_px(setup: Setup, pixel_size_nm: float) -> tuple[float, tuple[float, float]]:
-    """Standard deviations of the beam and of the two Gaussians of exit places, pixels."""
-    beam = 0.0 if setup.beam_fwhm_nm is None else setup.beam_fwhm_nm / (2 * math.sqrt(2 * math.log(2)))
-    r90 = find_material(setup.material).exit_radius_nm(setup.beam_energy_kev or NOMINAL_ENERGY_KEV)
-    narrow, wide = exit_gaussians()
-    return beam / pixel_size_nm, (narrow * r90 / pixel_size_nm, wide * r90 / pixel_size_nm)
