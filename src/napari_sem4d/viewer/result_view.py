@@ -292,9 +292,10 @@ class ResultView(QObject):
         self._viewer.layers.events.removed.disconnect(self._note_removal)
         if len(self.heights) > 1:
             self._show_time(False)
-        for layer in (self.height, self.surface):
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
+            for layer in (self.height, self.surface):
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
         hidden, self._hidden_in_3d = tuple(self._hidden_in_3d), []
         return hidden
 
