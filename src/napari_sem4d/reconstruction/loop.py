@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_EVALUATIONS = 25  # a guard: the noise stops the loop after 5 to 15
 _ADAPTING = 4  # steps in which weights, prior and gains follow the surface; then the objective stands still
+_SETTLING = 2  # rounds of quadratic and prior before a step: they cost no evaluation
 _SIGNIFICANT = 1e-3  # expected fall of the objective per pixel: a step of 0.05 sigma
 _SUFFICIENT = 1e-4  # share of the expected fall that a step must bring (Armijo 1966)
 _SHORTEST_STEP = 1 / 16
@@ -80,16 +81,15 @@ class LoopStep:
     Attributes
     ----------
     height_nm : (y, x) float32
-        In the slopes of the model: without the setup's slope calibration.
-    signals : (detector, y, x) float32
-        Predicted signals, fractions of the beam, brightness included.
+    predicted : (detector, y, x) float32
+        What the surface should give, brightness and gains included: grey levels.
     brightness : (y, x) float32
     chi_square : tuple of float
         Reduced chi-square after every step so far; 1 is a fit to the noise.
     """
 
     height_nm: NDArray[np.float32]
-    signals: NDArray[np.float32]
+    predicted: NDArray[np.float32]
     brightness: NDArray[np.float32]
     chi_square: tuple[float, ...]
 
@@ -97,7 +97,7 @@ class LoopStep:
         """Return a rectangle of this step."""
         rows, columns = region.slices
         return LoopStep(
-            self.height_nm[rows, columns], self.signals[:, rows, columns], self.brightness[rows, columns],
+            self.height_nm[rows, columns], self.predicted[:, rows, columns], self.brightness[rows, columns],
             self.chi_square,
         )  # fmt: skip
 
@@ -162,7 +162,8 @@ def refine(
     should_stop : callable
         Asked between evaluations and in the linear solutions; ``Cancelled`` is raised when it returns True.
     on_step : callable, optional
-        Gets a :class:`LoopStep` after every step. Returning False ends the loop, and the surface so far is kept.
+        Gets a :class:`LoopStep` after every step, its prediction in signals under the gains assumed at the start.
+        Returning False ends the loop, and the surface so far is kept.
 
     Raises
     ------
@@ -220,14 +221,14 @@ class _Run:
         adapting = self._steps <= _ADAPTING
         if adapting:
             self._adapt()
-        gradient = self._gradient()
+        data = self._data_gradient()
+        if adapting:
+            self._settle_prior(data)
+        gradient = data + self._prior.gradient(self._surface.height)
         if not adapting and self._before is not None:
             self._memory.remember(self._surface.height - self._before[0], gradient - self._before[1])
         self._before = self._surface.height, gradient
-        self._linear = Linearised(self._problem.spectrum, self._response, self._prior.weight)
-        direction = self._memory.direction(
-            gradient, lambda right: self._linear.solve(right, should_stop=self._should_stop)
-        )
+        direction = self._memory.direction(gradient, self._solve)
         if self._problem.open_gain.any():
             direction = _without_tilt(direction)
         self._direction = direction
@@ -254,7 +255,7 @@ class _Run:
         brightness = self._fit.brightness
         return LoopStep(
             self._surface.height * np.float32(self._problem.pixel_size_nm),
-            self._surface.signals * brightness,
+            self._surface.signals * (brightness * self._gain_ratio.astype(np.float32)[:, None, None]),
             brightness,
             tuple(self._history),
         )
@@ -287,7 +288,8 @@ class _Run:
         answer = self._problem.forward.signals(leaf)
         return _Surface(height, leaf, answer, answer.detach().cpu().numpy())
 
-    def _gradient(self) -> NDArray[np.float32]:
+    def _data_gradient(self) -> NDArray[np.float32]:
+        """Gradient of the likelihood with respect to the height in pixels; frees the forward model's graph."""
         import torch
 
         if self._should_stop():
@@ -295,8 +297,17 @@ class _Run:
         surface = self._surface
         given = torch.as_tensor(self._fit.gradient, device=surface.answer.device)
         (of_height,) = torch.autograd.grad(surface.answer, surface.leaf, given)
-        data: NDArray[np.float32] = of_height.cpu().numpy() * np.float32(self._problem.pixel_size_nm)
-        return data + self._prior.gradient(surface.height)
+        return np.asarray(of_height.cpu().numpy() * np.float32(self._problem.pixel_size_nm), np.float32)
+
+    def _solve(self, right: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._linear = Linearised(self._problem.spectrum, self._response, self._prior.weight)
+        return self._linear.solve(right, should_stop=self._should_stop)
+
+    def _settle_prior(self, data: NDArray[np.float32]) -> None:
+        """Take the prior's scale from the surface to which the quadratic leads: without most of the start's noise."""
+        height = self._surface.height
+        for _ in range(_SETTLING):
+            self._prior.adapt(height + self._solve(-data - self._prior.gradient(height)), self._known)
 
     def _adapt(self) -> None:
         """Let gains, weights, prior and quadratic follow the surface."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,28 @@ def model_based(
         open_gain=open_gain,
     )
 
-    def crop_step(step: LoopStep) -> object:
-        return on_step(step.crop(inner)) if on_step is not None else None
+    def show(step: LoopStep) -> object:
+        return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
-    found = refine(
-        problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=crop_step
-    )
+    found = refine(problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show)
     estimate = _estimate(part, slopes, start, found, samples, seed, ask, progress)
     return estimate.crop(inner)
+
+
+def _in_grey_levels(step: LoopStep, part: Part) -> LoopStep:
+    gain, offset = (v.astype(np.float32)[:, None, None] for v in (part.channels.gain, part.channels.offset))
+    return replace(
+        step,
+        height_nm=step.height_nm * np.float32(_mean_factor(part.setup)),
+        predicted=step.predicted * gain + offset,
+    )
+
+
+def _mean_factor(setup: Setup) -> float:
+    """Mean factor of the slope calibration."""
+    if setup.slope_calibration is None:
+        return 1.0
+    return math.sqrt(float(np.linalg.det(np.array(setup.slope_calibration.matrix))))
 
 
 def _estimate(
@@ -95,7 +110,7 @@ def _estimate(
     progress: Callable[[float], object],
 ) -> Estimate:
     pixel = part.pixel_size_nm
-    height, scale = _calibrated_height(part, slopes, start, found.height_nm, should_stop)
+    height, scale = _calibrated_height(part, slopes, start, found.height_nm, should_stop), _mean_factor(part.setup)
     facets = facet_signals(*slopes_of(found.height_nm, pixel), part, should_stop)
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
@@ -132,23 +147,22 @@ def _calibrated_height(
     start: NDArray[np.float32],
     height: NDArray[np.float32],
     should_stop: Callable[[], bool],
-) -> tuple[NDArray[np.float32], float]:
-    """Height of the surface from that of the model, and the mean factor between them.
+) -> NDArray[np.float32]:
+    """Height of the surface from that of the model.
 
     A calibration that differs along x and y turns the slopes of a surface into slopes of none, so only what the loop
     has changed goes through it as a surface; the measured slopes are calibrated as such.
     """
     if part.setup.slope_calibration is None:
-        return height, 1.0
-    matrix = np.array(part.setup.slope_calibration.matrix)
+        return height
+    matrix, factor = np.array(part.setup.slope_calibration.matrix), _mean_factor(part.setup)
+    if np.allclose(matrix, factor * np.eye(2), atol=1e-6):
+        return height * np.float32(factor)
     pixel = part.pixel_size_nm
     measured = integrated(*calibrated(slopes.slope_x, slopes.slope_y, part.setup), slopes, pixel, should_stop)
-    factor = math.sqrt(float(np.linalg.det(matrix)))
-    if np.allclose(matrix, factor * np.eye(2), atol=1e-6):
-        return height * np.float32(factor), factor
     change = calibrated(*slopes_of(height - start, pixel), part.setup)
     whole = measured + integrated(*change, slopes, pixel, should_stop)
-    return np.asarray(whole - whole.mean(dtype=np.float64), np.float32), factor
+    return np.asarray(whole - whole.mean(dtype=np.float64), np.float32)
 
 
 def _with_margin(region: Region, scan: Part) -> Region:
