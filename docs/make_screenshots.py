@@ -27,7 +27,7 @@ PICTURES = Path(__file__).parent / "pictures"
 WINDOW = (1366, 768)
 THEMES = ("dark", "light")
 # The rest looks the same in light; a picture weighs a quarter of a megabyte.
-IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate")
+IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate", "converging", "compare")
 PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
 FIELD = slice(0, 256)
@@ -126,6 +126,25 @@ def calibrate(camera: Photographer) -> None:
     dock.workbench.scan.drop("lower")
 
 
+def converge(camera: Photographer) -> None:
+    """Watch the analytic model converge, then look at the images that its surface explains."""
+    dock, bench = camera.dock, camera.dock.workbench
+    panel, session = dock.reconstruct_panel, bench.session
+    session.method = "analytic"
+    panel.refresh()
+    dock.reconstruct_button.click()
+    camera.wait(lambda: len(session.current_run.chi_square) > 1 and bench.result is not None)
+    camera.take("converging")
+    camera.wait(lambda: bench.shown_run is session.current_run)
+    camera.take("converged")
+    panel.result_box.compare_button.click()
+    camera.wait(lambda: bench.details.is_there("images"))
+    camera.take("compare")
+    panel.result_box.map_button.click()
+    session.method = "photometric"
+    panel.refresh()
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -145,6 +164,7 @@ def photograph(theme: str) -> None:
     camera.take("surface")
     if theme == THEMES[0]:
         copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
+    converge(camera)
     dock.workbench.result.show_map()
     camera.take("map")
     camera.draw("region", 80.0, 40.0, 260.0, 230.0)

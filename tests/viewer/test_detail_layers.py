@@ -70,7 +70,7 @@ def test_each_doubtful_pixel_says_why(bump: Any, run: Run) -> None:
     world = layer.data_to_world((3, 4))
     said = layer.get_status(world, world=True)
     assert "all segments are in shadow; features narrower" in said["coordinates"]
-    assert "reason" not in layer.get_status(layer.data_to_world((30, 30)), world=True)["coordinates"]
+    assert "nothing speaks against it" in layer.get_status(layer.data_to_world((30, 30)), world=True)["coordinates"]
     assert "5 %" in layer.name  # 101 of 2000
     assert layer.colormap.map(np.array([0]))[0, 3] == 0  # nothing where there is no doubt
     assert not layer.editable

@@ -36,6 +36,7 @@ _REASON_COLORS = {
     Reason.BELOW_RANGE: "#fe6100",
     Reason.UNTRAINED: "#785ef0",
 }
+_NO_DOUBT = "nothing speaks against it"
 _NOT_KEPT = "the slope was not measured"
 
 
@@ -112,6 +113,7 @@ def comparison_layers(run: Run, result: HeightMap) -> ComparisonLayers:
         name=f"{run.name} names of the images",
         size=0.01,
         border_width=0,
+        border_color="transparent",
         face_color="transparent",
         text={"string": [f"{segment} {kind}" for kind in kinds for segment in images.names], **_LETTERS},
         axis_labels=("y", "x"),
@@ -184,7 +186,7 @@ def mask_layer(run: Run, result: HeightMap) -> Labels:
     layer = Labels(
         codes,
         name=f"{run.name} {share}",
-        features={"index": list(words), "reason": list(words.values())} if words else None,
+        features={"index": [0, *words], "reason": [_NO_DOUBT, *words.values()]},
         colormap=DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **colors}),
         opacity=0.8,
         **_place(result),

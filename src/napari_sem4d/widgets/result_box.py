@@ -201,6 +201,9 @@ class ResultBox(QWidget):
             for run in self._workbench.session.runs:
                 if run.state == "done":
                     self.run_box.addItem(_run_label(run), run.id)
+                    self.run_box.setItemData(
+                        self.run_box.count() - 1, METHOD_WORDS[run.method].label, Qt.ItemDataRole.ToolTipRole
+                    )
             shown = self._workbench.shown_run
             self.run_box.setCurrentIndex(self.run_box.findData(shown.id) if shown is not None else -1)
 
@@ -245,5 +248,5 @@ class ResultBox(QWidget):
 
 
 def _run_label(run: Run) -> str:
-    part = "whole image" if run.region is None else f"{run.region.shape[1]} × {run.region.shape[0]} px"
-    return f"{run.id}: {run.name}, {METHOD_WORDS[run.method].label}, {part}"
+    part = "" if run.region is None else f", {run.region.shape[1]} × {run.region.shape[0]} px"
+    return f"{run.id}: {run.name}, {run.method}{part}"
