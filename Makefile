@@ -36,9 +36,10 @@ sample: setup ## make the bundled sample again
 docs: setup ## make the pictures of the guide again from the running program
 	@bash scripts/with_display $(BIN)/python docs/make_screenshots.py
 
-figures: ## make the figures of the physics page again, a few minutes; ARGS="yields" makes one of them
+figures: ## make the figures of the pages on physics and reconstruction again, some minutes
 	@bash scripts/bootstrap docs
-	@$(BIN)/python docs/make_physics_figures.py $(ARGS)
+	@$(BIN)/python docs/make_physics_figures.py
+	@$(BIN)/python docs/make_reconstruction_figures.py
 
 bench: setup ## measure speed and accuracy
 	@$(BIN)/python -m benchmarks $(ARGS)

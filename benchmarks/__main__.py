@@ -37,8 +37,10 @@ def _montecarlo(scenes: Path) -> Iterator[Table]:
 def _features(scenes: Path) -> Iterator[Table]:
     from benchmarks.analytic_speed import analytic_speed
     from benchmarks.feature_size import feature_size_table
+    from benchmarks.gain_by_size import gain_table
 
     yield feature_size_table(quadrants())
+    yield gain_table(quadrants())
     yield from analytic_speed()
 
 
@@ -46,6 +48,12 @@ def _scenes(scenes: Path) -> Iterator[Table]:
     from benchmarks.scenes import scenes_table
 
     yield scenes_table(scenes)
+
+
+def _vift(scenes: Path) -> Iterator[Table]:
+    from benchmarks.vift import vift_tables
+
+    yield from vift_tables()
 
 
 def _gui(scenes: Path) -> Iterator[Table]:
@@ -56,9 +64,9 @@ def _gui(scenes: Path) -> Iterator[Table]:
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "scenes": _scenes,
-    "gui": _gui,
+    "vift": _vift, "gui": _gui,
 }  # fmt: skip
-ONLY_WHEN_ASKED = ("scenes", "gui")  # minutes of two cores; a display
+ONLY_WHEN_ASKED = ("scenes", "vift", "gui")  # minutes of two cores; a display
 
 
 def main() -> None:

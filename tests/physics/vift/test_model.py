@@ -92,7 +92,19 @@ def test_a_wide_field_has_its_parallax() -> None:
     dome = 8000.0 * np.exp(-(x**2 + y**2) / 8.0)
     bump[42:55, 42:55] += dome
     bump[42:55, 2:15] += dome
-    model = ViftModel(quadrants(), (96, 96), 5000.0)
+    near = quadrants(distance_mm=2.5, inner_radius_mm=0.5, outer_radius_mm=2.5)
+    model = ViftModel(near, (96, 96), 5000.0)
     correction = model.correction(torch.as_tensor(bump)[None])[0]
     middle, edge = correction[:, 42:55, 42:55], correction[:, 42:55, 2:15]
     assert (middle - edge).abs().max() > 0.02 * middle.abs().max()
+
+
+def test_it_says_what_it_was_not_trained_on() -> None:
+    wall = np.zeros((32, 32), np.float32)
+    wall[:, 16:] = 20.0 * 60.0
+
+    inside = ViftModel(quadrants(), (32, 32), 60.0).untrained(wall)
+    assert inside[:, 15:17].all()
+    assert not inside[:, :15].any()
+    assert ViftModel(quadrants(energy_kev=35.0), (32, 32), 60.0).untrained(wall).all()
+    assert ViftModel(quadrants("U"), (32, 32), 60.0).untrained(wall).all()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,8 +20,10 @@ from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.vift.contraction import condition, contraction
 from napari_sem4d.physics.vift.network import Network
+from napari_sem4d.physics.vift.surfaces import STEEPEST
 from napari_sem4d.physics.vift.training import read_weights
-from napari_sem4d.physics.vift.training_data import LARGEST_BEAM_PX, PIXELS_PER_RANGE
+from napari_sem4d.physics.vift.training_data import ATOMIC_NUMBERS, ENERGIES_KEV, LARGEST_BEAM_PX, PIXELS_PER_RANGE
+from napari_sem4d.physics.visible_emission import height_slopes
 
 WEIGHTS = "vift.safetensors"
 
@@ -75,6 +78,18 @@ class ViftModel:
         analytic = self.analytic.signals(height)
         signals = (analytic + self.correction(height)).clamp_min(0.0)
         return signals.reshape(*batch, *analytic.shape[1:])
+
+    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Pixels (y, x) of a surface (y, x) that are outside of what the network has seen, or all of them.
+
+        Slopes steeper than 75 degrees; beam energies and materials beyond those of the examples.
+        """
+        energy = self.setup.beam_energy_kev or NOMINAL_ENERGY_KEV
+        atomic_number = find_material(self.setup.material).mean_atomic_number
+        known = ENERGIES_KEV[0] <= energy <= ENERGIES_KEV[1] and ATOMIC_NUMBERS[0] <= atomic_number <= ATOMIC_NUMBERS[1]
+        if not known:
+            return np.ones(height_nm.shape, np.bool_)
+        return np.asarray(np.hypot(*height_slopes(height_nm, self.pixel_size_nm)) > STEEPEST)
 
     def correction(self, height_nm: Tensor) -> Tensor:
         """What is added to the analytic signals, (batch, detector, y, x), for heights (batch, y, x)."""

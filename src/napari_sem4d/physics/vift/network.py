@@ -23,6 +23,9 @@ TERMS = 21  # Zernike polynomials to degree 5
 TOKEN = 4  # pixels a side
 WINDOW = 8  # tokens a side
 _FINE, _COARSE = 3, 4  # scales at which deviations from planes are seen, in pixels and in tokens, each twice the last
+_AROUND = _COARSE + 2 * (_FINE + _COARSE)
+_BENT = 0.05  # deviation, as a slope, at which a place counts as half bent
+_FAR = 9  # tokens a side over which bent places are counted
 _STEP = TOKEN * WINDOW
 
 
@@ -33,8 +36,8 @@ class Architecture:
     width: int = 64
     heads: int = 4
     blocks: int = 3
-    stem: int = 12
-    gates: int = 16
+    stem: int = 16
+    gates: int = 24
 
     def as_text(self) -> dict[str, str]:
         """Entries for the header of a weights file."""
@@ -47,18 +50,17 @@ class Network(nn.Module):
     def __init__(self, sizes: Architecture | None = None) -> None:
         super().__init__()
         s = self.sizes = sizes or Architecture()
-        around = 2 * _COARSE + _FINE
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, 32), nn.GELU(), nn.Linear(32, 32), nn.GELU())
         self.stem = nn.Conv2d(2 + _FINE, s.stem, 3)
         self.stem_scale = nn.Linear(32, 2 * s.stem)
         self.tokens = nn.Conv2d(s.stem, s.width, TOKEN, stride=TOKEN)
-        self.surroundings = nn.Conv2d(around, s.width, 1)
+        self.surroundings = nn.Conv2d(_AROUND, s.width, 1)
         self.blocks = nn.ModuleList(_Block(s.width, s.heads, shifted=bool(i % 2)) for i in range(s.blocks))
-        self.spread = nn.Linear(s.width, TOKEN * TOKEN * s.stem)
+        self.spread = nn.Linear(s.width, s.stem)
         self.mix = nn.Conv2d(2 * s.stem, s.stem + s.gates, 1)
         self.factors = nn.Conv2d(s.stem + s.gates, s.gates, 1)
         self.gates = nn.Conv2d(_FINE, s.gates, 3, bias=False)
-        self.gates_around = nn.Conv2d(around, s.gates, 1, bias=False)
+        self.gates_around = nn.Conv2d(_AROUND, s.gates, 1, bias=False)
         self.last = nn.Linear(s.gates, KNOTS * TERMS, bias=False)
         nn.init.normal_(self.last.weight, std=0.02)
 
@@ -81,18 +83,16 @@ class Network(nn.Module):
         z = functional.pad(height_px[:, None], (0, -columns % _STEP, 0, -rows % _STEP), "replicate")
         fine = _deviations(z, _FINE)
         coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE)
-        around = torch.cat([coarse, coarse**2, functional.avg_pool2d(fine**2, TOKEN)], dim=1)
+        around = _surroundings(fine, coarse)
         condition = self.condition(condition)
         scale, shift = self.stem_scale(condition)[:, :, None, None].chunk(2, dim=1)
         stem = functional.gelu(self.stem(_halo(torch.cat([_slopes(z), fine], dim=1))) * (1 + scale) + shift)
         tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1)
         for block in self.blocks:
             tokens = block(tokens, condition)
-        spread = functional.pixel_shuffle(self.spread(tokens).permute(0, 3, 1, 2), TOKEN)
+        spread = _enlarged(self.spread(tokens).permute(0, 3, 1, 2))
         factors = self.factors(functional.gelu(self.mix(torch.cat([stem, spread], dim=1))))
-        gates = self.gates(_halo(fine)) + functional.interpolate(
-            self.gates_around(around), scale_factor=TOKEN, mode="bilinear"
-        )
+        gates = self.gates(_halo(fine)) + _enlarged(self.gates_around(around))
         products = (factors * gates)[:, :, :rows, :columns]
         weight = self.last.weight if contraction is None else contraction @ self.last.weight
         return (weight @ products.flatten(2)).unflatten(2, (rows, columns))
@@ -142,6 +142,22 @@ class _Block(nn.Module):
 
 def _halo(images: Tensor) -> Tensor:
     return functional.pad(images, (1, 1, 1, 1), "replicate")
+
+
+def _enlarged(tokens: Tensor) -> Tensor:
+    return functional.interpolate(tokens, scale_factor=TOKEN, mode="bilinear")
+
+
+def _surroundings(fine: Tensor, coarse: Tensor) -> Tensor:
+    """Deviations around each token (batch, _AROUND, y, x), all of them zero on a plane.
+
+    Those of the coarse scales, then how much of the token and of its neighbourhood is bent at every scale: a flank far
+    from its edge is a plane in itself and yet exchanges electrons with the flank that faces it.
+    """
+    bent = torch.cat([functional.avg_pool2d(fine**2, TOKEN), coarse**2], dim=1)
+    bent = bent / (bent + _BENT**2)
+    far = functional.pad(bent, (_FAR // 2,) * 4, "replicate")
+    return torch.cat([coarse, bent, functional.avg_pool2d(far, _FAR, stride=1)], dim=1)
 
 
 def _slopes(z: Tensor) -> Tensor:

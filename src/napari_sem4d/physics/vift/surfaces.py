@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Heights = NDArray[np.float64]
-_STEEPEST = math.tan(math.radians(75.0))
+STEEPEST = math.tan(math.radians(75.0))
 
 
 def draw_surface(rng: np.random.Generator, size: int) -> tuple[str, NDArray[np.float32]]:
@@ -33,7 +33,7 @@ def draw_surface(rng: np.random.Generator, size: int) -> tuple[str, NDArray[np.f
 def _no_steeper(z: Heights) -> Heights:
     """Flatten the whole surface until hardly any slope is steeper than 75 degrees, then clip what is left."""
     steep = float(np.quantile(np.maximum(np.abs(np.diff(z, axis=0))[:, :-1], np.abs(np.diff(z, axis=1))[:-1]), 0.995))
-    return z * min(1.0, _STEEPEST / max(steep, 1e-9))
+    return z * min(1.0, STEEPEST / max(steep, 1e-9))
 
 
 def _grid(size: int) -> tuple[Heights, Heights]:

@@ -17,12 +17,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from scipy import ndimage
 from torch import Tensor
 
 from napari_sem4d.model.errors import Cancelled
 from napari_sem4d.physics.vift.contraction import condition, contraction
 from napari_sem4d.physics.vift.network import Architecture, Network
 from napari_sem4d.physics.vift.training_data import Examples, setup_of
+
+_SMALLEST_NOISE = 0.1  # of the flat signal: no place is worth more than one with this noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +39,9 @@ class Prepared:
     contractions : (scene, symmetry, channel, KNOTS * TERMS)
         Of the channels turned and mirrored in each of the eight ways, over the flat signals.
     lacking : (scene, channel, y, x) float16
-    weight : (scene, channel)
-        Inverse variance of ``lacking``'s noise, up to a factor.
+    weight : (scene, channel, y, x) float16
+        Inverse variance of ``lacking``'s noise, up to a factor: large segments and gentle places, where surface and
+        tangent plane lose the same electrons, are known best.
     kind : (scene,) str
     """
 
@@ -69,11 +73,20 @@ def prepare(examples: Examples) -> Prepared:
         condition=torch.as_tensor(np.array(conditions), dtype=torch.float32),
         contractions=torch.as_tensor(np.array(turned), dtype=torch.float32),
         lacking=torch.as_tensor(examples.lacking),
-        weight=torch.as_tensor(flat / flat.mean(), dtype=torch.float32),
+        weight=torch.as_tensor(_weights(examples)),
         kind=examples.kind,
         material=examples.material,
         energy_kev=examples.energy_kev,
     )
+
+
+def _weights(examples: Examples) -> NDArray[np.float16]:
+    """Inverse variances (scene, channel, y, x) from neighbours within four pixels and all channels, mean one."""
+    share = (examples.flat / examples.flat.mean())[:, :, None, None]
+    square = (share * examples.lacking.astype(np.float64) ** 2).mean(axis=1)
+    variance = ndimage.uniform_filter(square, (0, 9, 9), mode="nearest") + _SMALLEST_NOISE**2
+    weight = share / variance[:, None]
+    return (weight / weight.mean()).astype(np.float16)
 
 
 def turn_diodes(diodes: NDArray[np.float64], symmetry: int) -> NDArray[np.float64]:
@@ -95,7 +108,7 @@ def misfit(network: Network, batch: Prepared, symmetry: int, chosen: Tensor) -> 
     height = turn_image(batch.height_px[chosen], symmetry)
     lacking = turn_image(batch.lacking[chosen].float(), symmetry)
     corrected = network(height, batch.condition[chosen], batch.contractions[chosen, symmetry])
-    weight = batch.weight[chosen][..., None, None]
+    weight = turn_image(batch.weight[chosen].float(), symmetry)
     return (weight * (corrected - lacking) ** 2).mean(), (weight * lacking**2).mean()
 
 
@@ -117,6 +130,7 @@ def train(
     epochs: int = 40,
     rate: float = 2e-3,
     sizes: Architecture | None = None,
+    start: Path | None = None,
     seed: int = 0,
     report: Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -124,7 +138,7 @@ def train(
     """Train a network and write ``vift.safetensors`` into ``folder``.
 
     A checkpoint is kept there after every epoch: the same call goes on where the last one stopped. Losses are shares of
-    what no correction leaves, noise included on both sides.
+    what no correction leaves, noise included on both sides. ``start`` names weights to go on from.
 
     Raises
     ------
@@ -133,7 +147,8 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    network = Network(sizes)
+    network = Network(sizes) if start is None else read_weights(start).train()
+    sizes = network.sizes
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     data = [prepare(Examples.read(path)) for path in files]

@@ -35,6 +35,7 @@ from napari_sem4d.physics.vift.surfaces import draw_surface
 MATERIALS = (
     "C", "Al", "Si", "Ti", "Fe", "Cu", "Ge", "Mo", "Ag", "W", "Au", "SiO2", "Al2O3", "Cu2O", "GaAs", "TiN",
 )  # fmt: skip
+ATOMIC_NUMBERS = (6.0, 79.0)  # lowest and highest of MATERIALS
 ENERGIES_KEV = (2.0, 30.0)
 PIXELS_PER_RANGE = (0.2, 4.0)  # pixel size over exit radius r90
 LARGEST_BEAM_PX = 0.6  # standard deviation
@@ -117,8 +118,14 @@ def setup_of(diodes: NDArray[np.float64], material: str, energy_kev: float, beam
     )
 
 
-def make_examples(seed: int, *, size: int = SIZE, scenes: int = SCENES, electrons: int = ELECTRONS) -> Examples:
-    """Draw a material, an energy, surfaces and detectors, and follow the electrons; the seed says everything."""
+def make_examples(
+    seed: int, *, size: int = SIZE, scenes: int = SCENES, electrons: int = ELECTRONS, half: int = 0
+) -> Examples:
+    """Draw a material, an energy, surfaces and detectors, and follow the electrons.
+
+    The seed says everything. ``half`` 1 has the same scenes as 0 with other electrons, so that products of the two have
+    no noise in the mean.
+    """
     rng = np.random.default_rng(seed)
     material = MATERIALS[seed % len(MATERIALS)]
     lowest, highest = ENERGIES_KEV
@@ -137,9 +144,11 @@ def make_examples(seed: int, *, size: int = SIZE, scenes: int = SCENES, electron
     threshold = max(float(diodes[..., 4].min()) * energy, LOWEST_THRESHOLD_KEV)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for index in range(_PASSES):
-            library = draw_trajectories(find_material(material), energy, threshold, _PATHS, seed * _PASSES + index)
+            library = draw_trajectories(
+                find_material(material), energy, threshold, _PATHS, (seed * _PASSES + index) * 2 + half
+            )
             follow = [
-                pool.submit(scene.follow, library, electrons // _PASSES, seed * scenes + number, index)
+                pool.submit(scene.follow, library, electrons // _PASSES, (seed * scenes + number) * 2 + half, index)
                 for number, scene in enumerate(made)
             ]
             for future in follow:

@@ -1,0 +1,155 @@
+"""How far the Vision Field Transformer mends the analytic model: held-out surfaces, symmetries, speed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from benchmarks.surfaces import quadrants, rough_surface
+from benchmarks.timing import median_time
+from napari_sem4d import Specimen
+from napari_sem4d.physics.engines import MonteCarlo
+from napari_sem4d.physics.vift.model import ViftModel, packaged_network
+from napari_sem4d.physics.vift.training import prepare, turn_image
+from napari_sem4d.physics.vift.training_data import Examples, make_examples
+
+SEEDS = (9000, 9002, 9005, 9008, 9010, 9013)  # far from those of the training, which count from 0
+SCENES, ELECTRONS = 12, 48  # of each seed; electrons a pixel in each of two halves
+_STEEP_DEG = 45.0
+
+
+class _Judged:
+    """Squares of what is missing, without noise: products of two halves."""
+
+    def __init__(self) -> None:
+        self.scenes = 0
+        self.lacking = self.left = self.steep = self.along = self.square = 0.0
+        self.pixels = self.steep_pixels = 0
+
+    def add(
+        self,
+        first: NDArray[np.float64],
+        second: NDArray[np.float64],
+        learned: NDArray[np.float64],
+        steep: NDArray[np.bool_],
+    ) -> None:
+        """Take one scene, (channel, y, x) each: what is lacking in two halves, the correction; (y, x) steep pixels."""
+        self.scenes += 1
+        self.lacking += float((first * second).sum())
+        left = (first - learned) * (second - learned)
+        self.left += float(left.sum())
+        self.steep += float(left[:, steep].sum())
+        self.along += float((0.5 * (first + second) * learned).sum())
+        self.square += float((learned**2).sum())
+        self.pixels += first.size
+        self.steep_pixels += int(steep.sum()) * len(first)
+
+    def row(self) -> list[str]:
+        """Figures for the table."""
+        rms = [math.sqrt(max(s, 0.0) / self.pixels) for s in (self.lacking, self.left)]
+        steep = math.sqrt(max(self.steep, 0.0) / self.steep_pixels) if self.steep_pixels else math.nan
+        return [
+            str(self.scenes), *(f"{100 * r:.1f} %" for r in rms), f"{100 * steep:.1f} %",
+            f"{self.along / self.square:.3f}",
+        ]  # fmt: skip
+
+
+def vift_tables() -> Iterator[Table]:
+    """Systematic errors by kind of surface, size and material; the eight symmetries; time."""
+    judged: dict[str, dict[str, _Judged]] = {"kind": {}, "pixel over r90": {}, "material, keV": {}, "all": {}}
+    unlike = even = 0.0
+    for seed in SEEDS:
+        halves = [make_examples(seed, scenes=SCENES, electrons=ELECTRONS, half=half) for half in (0, 1)]
+        learned = _correction(halves[0], 0)
+        for symmetry in range(1, 8):
+            unlike += float(((learned - _correction(halves[0], symmetry)) ** 2).sum()) / 7
+        even += float((learned**2).sum())
+        _judge(judged, halves, learned)
+    table = Table(
+        title=f"What is lacking against the Monte Carlo, rms over the flat signal without noise: {len(SEEDS) * SCENES} "
+        "surfaces not used in training, slopes to 75 degrees"
+    )
+    for heading in ("surfaces", "scenes", "analytic lacks", "vift lacks", f"above {_STEEP_DEG:g} deg", "slope"):
+        table.add_column(heading)
+    for group, rows in judged.items():
+        for name, figures in sorted(rows.items()):
+            table.add_row(f"{group}: {name}" if group != "all" else "all", *figures.row())
+    yield table
+    yield _symmetry_table(unlike, even)
+    yield _speed_table()
+
+
+def _judge(judged: dict[str, dict[str, _Judged]], halves: list[Examples], learned: NDArray[np.float64]) -> None:
+    one = halves[0]
+    for k, kind in enumerate(one.kind):
+        pixel = float(one.pixel[k])
+        slope = np.hypot(*np.gradient(one.height[k].astype(np.float64), pixel))
+        keys = {
+            "kind": str(kind),
+            "pixel over r90": "0.2 to 0.6" if pixel < 0.6 else "0.6 to 1.6" if pixel < 1.6 else "1.6 to 4",
+            "material, keV": f"{one.material}, {one.energy_kev:g}",
+            "all": "all",
+        }
+        first, second = (half.lacking[k].astype(np.float64) for half in halves)
+        for group, name in keys.items():
+            scene = judged[group].setdefault(name, _Judged())
+            scene.add(first, second, learned[k], np.degrees(np.arctan(slope)) > _STEEP_DEG)
+
+
+def _correction(examples: Examples, symmetry: int) -> NDArray[np.float64]:
+    """Learned correction over the flat signals (scene, channel, y, x) by way of the surface turned or mirrored."""
+    data = prepare(examples)
+    with torch.no_grad():
+        turned = packaged_network()(
+            turn_image(data.height_px, symmetry), data.condition, data.contractions[:, symmetry]
+        )
+    back = torch.rot90(turned, -(symmetry % 4), dims=(-2, -1))
+    return np.asarray((back.flip(-1) if symmetry >= 4 else back).numpy(), np.float64)
+
+
+def _symmetry_table(unlike: float, even: float) -> Table:
+    table = Table(title="The eight rotations and mirrors, learned")
+    table.add_column("rms difference of corrections over rms correction")
+    table.add_row(f"{100 * math.sqrt(unlike / even):.0f} %")
+    return table
+
+
+def _speed_table() -> Table:
+    """Time of one image of 256 x 256 x 4, and of forward and gradient on 512 x 512 x 4."""
+    setup, pixel = quadrants(), 60.0
+    height = rough_surface((256, 256), pixel)
+    model = ViftModel(setup, height.shape, pixel)
+    tensor = torch.as_tensor(height)
+    with torch.no_grad():
+        fast = median_time(lambda: model.signals(tensor))
+        flat = float(model.signals(tensor).mean())
+    few = 16
+    MonteCarlo(1).signals(Specimen(height[:32, :32], pixel, "Cu"), setup)  # compiles
+    start = time.perf_counter()
+    image = MonteCarlo(few).signals(Specimen(height, pixel, "Cu"), setup)
+    slow = time.perf_counter() - start
+    difference = image - model.signals(tensor).detach().numpy()
+    needed = few * float(difference.var()) / (0.01 * flat) ** 2  # electrons a pixel for 1 % of noise
+    large = torch.as_tensor(rough_surface((512, 512), pixel)).requires_grad_(True)
+    whole = ViftModel(setup, (512, 512), pixel)
+
+    def gradient() -> None:
+        large.grad = None
+        whole.signals(large).square().sum().backward()
+
+    truth = slow * needed / few
+    table = Table(title="Time on this machine, median of 7 runs; 4 segments")
+    table.add_column("vift, 256 x 256, s")
+    table.add_column("Monte Carlo with 1 % noise a pixel, s")
+    table.add_column("ratio")
+    table.add_column("vift forward + gradient, 512 x 512, s")
+    table.add_row(
+        f"{fast:.3f}", f"{truth:.0f} ({needed:.0f} electrons)", f"{truth / fast:,.0f}", f"{median_time(gradient):.3f}"
+    )
+    return table
