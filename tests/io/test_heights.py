@@ -31,6 +31,7 @@ def surface() -> HeightMap:
         samples=np.stack([height, height + 1]),
         shadow=rows > 30,
         valid=np.isfinite(height),
+        reason=(columns % 16).astype(np.uint8),
         brightness=np.ones_like(height),
         predicted=images,
         residual=-images,

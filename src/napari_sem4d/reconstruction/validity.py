@@ -17,7 +17,8 @@ _UNKNOWN_VARIANCE = 1e3
 _FWHM = 2.3548  # full width at half height of a Gaussian over its standard deviation
 _SMALLEST_BLUR_PX = 0.4  # standard deviation below which pixels are coarser than the exit radius
 _FINE_SHARE = 0.25  # of the squared slopes around a pixel
-_SIGNIFICANT = 3.0  # standard errors of that share from the noise
+_OUT_OF_NOISE = 2.0  # times what the noise alone would show
+_MOST_SHORT = 2.5  # times: the variances of very noisy slopes are too small
 
 
 def reasons(
@@ -58,24 +59,35 @@ def reasons(
 def fine_features(slopes: SlopeMap, exit_radius_px: float) -> NDArray[np.bool_]:
     """Pixels around which features narrower than the exit radius carry a good part of the slopes, (y, x).
 
-    Narrower at half height, that is; the part has to stand out of the noise.
+    Narrower at half height, that is; the part has to stand out of the noise. The finest waves are left out: the range
+    has blurred what was there, and the noise is largest.
     """
     width = exit_radius_px / _FWHM
     if width < _SMALLEST_BLUR_PX:
         return np.zeros(slopes.usable.shape, bool)
-    # what is seen has been through the blur of the exit radius once already
-    window = max(2.0 * width, 4.0)
+    finest = max(0.5 * width, 0.25)
+    window = max(3.0 * width, 6.0)
     known = (slopes.variance_x + slopes.variance_y) < _UNKNOWN_VARIANCE
     fine, whole, noise = (np.zeros(slopes.usable.shape, np.float32) for _ in range(3))
     for slope, variance in ((slopes.slope_x, slopes.variance_x), (slopes.slope_y, slopes.variance_y)):
-        slope = np.where(known, slope, np.float32(0.0))
-        variance = np.where(known, variance, np.float32(0.0))
-        rest = slope - ndimage.gaussian_filter(slope, width, mode="nearest")
-        # share of white noise that taking off the smooth part leaves
-        left = 1.0 - 1.0 / (2 * np.pi * width**2) + 1.0 / (4 * np.pi * width**2) if width > 0.5 else 1.0
-        fine += ndimage.gaussian_filter(rest**2 - np.float32(left) * variance, window, mode="nearest")
-        whole += ndimage.gaussian_filter(slope**2 - variance, window, mode="nearest")
-        noise += ndimage.gaussian_filter(variance, window, mode="nearest")
-    # a squared Gaussian scatters by sqrt(2) of its mean, less by the pixels and the two slopes in the window
-    scatter = np.sqrt(2.0 / (2 * 4 * np.pi * window**2)) * noise
-    return np.asarray((fine > _FINE_SHARE * whole) & (fine > _SIGNIFICANT * scatter))
+        seen = _smooth(np.where(known, slope, np.float32(0.0)), finest)
+        rest = seen - _smooth(np.where(known, slope, np.float32(0.0)), width)
+        fine += _smooth(rest**2, window)
+        whole += _smooth(seen**2, window)
+        noise += _smooth(np.where(known, variance, np.float32(0.0)), window)
+    # what is left of white noise by a Gaussian, and by the difference of two
+    of_whole = np.float32(_white(finest, finest)) * noise
+    of_fine = np.float32(_white(finest, finest) + _white(width, width) - 2 * _white(finest, width)) * noise
+    # the variances are those of small errors; the quietest quarter of the map shows by how much they fall short
+    short = float(np.clip(np.quantile(fine / np.maximum(of_fine, 1e-30), 0.25), 1.0, _MOST_SHORT))
+    stands_out = fine > _OUT_OF_NOISE * short * of_fine
+    return np.asarray(stands_out & (fine - short * of_fine > _FINE_SHARE * (whole - short * of_whole)))
+
+
+def _smooth(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter(image, sigma_px, mode="nearest"), np.float32)
+
+
+def _white(first_px: float, second_px: float) -> float:
+    """Covariance of white noise of variance 1 after two Gaussians; of pixels, so at most 1."""
+    return min(1.0 / (2 * np.pi * (first_px**2 + second_px**2)), 1.0)
