@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -129,6 +130,8 @@ def reconstruct(
             whole, region, _forward_model(method), open_gain, samples, seed,
             progress=lambda share: tell(0.3 + 0.65 * share), should_stop=should_stop, on_step=on_step,
         )  # fmt: skip
+        if method == "vift":
+            estimate = replace(estimate, reason=_for_the_network(estimate, setup, scan.pixel_size_nm))
     _stop(should_stop)
     judged = z_scale(setup, mean_levels(part.images) - channels.offset)
     if judged.reason:
@@ -180,6 +183,15 @@ def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Fiel
         return ViftModel(setup, shape, pixel_size_nm, field=field)
 
     return {"analytic": analytic, "vift": vift}[method]
+
+
+def _for_the_network(estimate: Estimate, setup: Setup, pixel_size_nm: float) -> NDArray[np.uint8]:
+    """Reasons of an estimate (y, x): features below the exit radius are what the network knows, other things it may not."""
+    from napari_sem4d.physics.vift.model import untrained
+
+    reason = estimate.reason & np.uint8(~np.uint8(Reason.BELOW_RANGE))
+    unknown = untrained(estimate.height_nm, setup, pixel_size_nm)
+    return np.asarray(reason | np.where(unknown, np.uint8(Reason.UNTRAINED), np.uint8(0)), np.uint8)
 
 
 def _check_region(part: Part, region: Region) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from napari_sem4d import AnnularSegment, Setup, Specimen
 from napari_sem4d.physics.engines import MonteCarlo
-from napari_sem4d.physics.vift.model import WEIGHTS, ViftModel
+from napari_sem4d.physics.vift.model import WEIGHTS, ViftModel, untrained
 
 
 def quadrants(material: str = "Cu", energy_kev: float = 10.0, **changes: float) -> Setup:
@@ -103,8 +103,8 @@ def test_it_says_what_it_was_not_trained_on() -> None:
     wall = np.zeros((32, 32), np.float32)
     wall[:, 16:] = 20.0 * 60.0
 
-    inside = ViftModel(quadrants(), (32, 32), 60.0).untrained(wall)
+    inside = untrained(wall, quadrants(), 60.0)
     assert inside[:, 15:17].all()
     assert not inside[:, :15].any()
-    assert ViftModel(quadrants(energy_kev=35.0), (32, 32), 60.0).untrained(wall).all()
-    assert ViftModel(quadrants("U"), (32, 32), 60.0).untrained(wall).all()
+    assert untrained(wall, quadrants(energy_kev=35.0), 60.0).all()
+    assert untrained(wall, quadrants("U"), 60.0).all()

@@ -79,18 +79,6 @@ class ViftModel:
         signals = (analytic + self.correction(height)).clamp_min(0.0)
         return signals.reshape(*batch, *analytic.shape[1:])
 
-    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels (y, x) of a surface (y, x) that are outside of what the network has seen, or all of them.
-
-        Slopes steeper than 75 degrees; beam energies and materials beyond those of the examples.
-        """
-        energy = self.setup.beam_energy_kev or NOMINAL_ENERGY_KEV
-        atomic_number = find_material(self.setup.material).mean_atomic_number
-        known = ENERGIES_KEV[0] <= energy <= ENERGIES_KEV[1] and ATOMIC_NUMBERS[0] <= atomic_number <= ATOMIC_NUMBERS[1]
-        if not known:
-            return np.ones(height_nm.shape, np.bool_)
-        return np.asarray(np.hypot(*height_slopes(height_nm, self.pixel_size_nm)) > STEEPEST)
-
     def correction(self, height_nm: Tensor) -> Tensor:
         """What is added to the analytic signals, (batch, detector, y, x), for heights (batch, y, x)."""
         rows, columns = self.shape
@@ -121,6 +109,18 @@ class ViftModel:
         y_mm = torch.as_tensor(field.y_mm / half, dtype=torch.float32, device=self.device)[:, None].expand(self.shape)
         monomials = torch.stack([torch.ones_like(x_mm), x_mm, y_mm, x_mm**2, x_mm * y_mm, y_mm**2])
         return torch.as_tensor(matrices, dtype=torch.float32, device=self.device), monomials
+
+
+def untrained(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float) -> NDArray[np.bool_]:
+    """Pixels (y, x) of a surface (y, x) that are outside of what the network has seen, or all of them.
+
+    Slopes steeper than 75 degrees; beam energies and materials beyond those of the examples.
+    """
+    energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
+    atomic_number = find_material(setup.material).mean_atomic_number
+    if not (ENERGIES_KEV[0] <= energy <= ENERGIES_KEV[1] and ATOMIC_NUMBERS[0] <= atomic_number <= ATOMIC_NUMBERS[1]):
+        return np.ones(height_nm.shape, np.bool_)
+    return np.asarray(np.hypot(*height_slopes(height_nm, pixel_size_nm)) > STEEPEST)
 
 
 @cache
