@@ -32,7 +32,8 @@ def balls(side: int = 72) -> NDArray[np.float32]:
 def without_plane(height: NDArray[np.float32]) -> NDArray[np.float64]:
     y, x = np.mgrid[: height.shape[0], : height.shape[1]]
     design = np.stack([np.ones(height.size), x.ravel(), y.ravel()], axis=1)
-    return height - (design @ np.linalg.lstsq(design, height.ravel().astype(np.float64), rcond=None)[0]).reshape(x.shape)
+    plane, *_ = np.linalg.lstsq(design, height.ravel().astype(np.float64), rcond=None)
+    return height - (design @ plane).reshape(x.shape)
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Fiel
 
 
 def _for_the_network(estimate: Estimate, setup: Setup, pixel_size_nm: float) -> NDArray[np.uint8]:
-    """Reasons of an estimate (y, x): features below the exit radius are what the network knows, other things it may not."""
+    """Reasons of an estimate (y, x): it knows features below the exit radius, but not everything."""
     from napari_sem4d.physics.vift.model import untrained
 
     reason = estimate.reason & np.uint8(~np.uint8(Reason.BELOW_RANGE))

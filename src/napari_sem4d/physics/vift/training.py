@@ -153,12 +153,12 @@ def train(
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     data = [prepare(Examples.read(path)) for path in files]
     held_out = [prepare(Examples.read(path)) for path in validation]
-    start = 0
+    finished = 0
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
-        average, start = _restore(checkpoint, network, optimiser)
+        average, finished = _restore(checkpoint, network, optimiser)
     steps = epochs * len(data)
-    for epoch in range(start, epochs):
+    for epoch in range(finished, epochs):
         rng = np.random.default_rng((seed, epoch))
         total = none = 0.0
         for number, index in enumerate(rng.permutation(len(data))):
