@@ -86,7 +86,7 @@ def _weights(examples: Examples) -> NDArray[np.float16]:
     square = (share * examples.lacking.astype(np.float64) ** 2).mean(axis=1)
     variance = ndimage.uniform_filter(square, (0, 9, 9), mode="nearest") + _SMALLEST_NOISE**2
     weight = share / variance[:, None]
-    return (weight / weight.mean()).astype(np.float16)
+    return np.asarray(weight / weight.mean(), np.float16)
 
 
 def turn_diodes(diodes: NDArray[np.float64], symmetry: int) -> NDArray[np.float64]:
