@@ -232,14 +232,14 @@ def test_stated_sigma_of_a_step_covers_its_scatter(segments: Segments, rough: Ro
     left, right = np.zeros((48, 48), bool), np.zeros((48, 48), bool)
     left[8:24, 8:20], right[20:40, 28:40] = True, True
     values, stated = [], []
-    for seed in range(24):
+    for seed in range(60):
         images = simulate(height, segments(), pixel, electrons_per_pixel=2000, seed=seed)
         result = reconstruct(images, segments(), pixel, samples=16, seed=seed)
         value, sigma = result.difference(right, left)
         values.append(value)
         stated.append(math.sqrt(max(sigma**2 - (result.z_scale_uncertainty * value) ** 2, 0.0)))
-    # 24 repeats know their scatter to 14 %, 16 samples each to 18 %
-    assert np.mean(stated) == pytest.approx(np.std(values, ddof=1), rel=0.4)
+    # 60 repeats know their scatter to 9 %; the range term and the correlation of neighbours leave some more
+    assert np.mean(stated) == pytest.approx(np.std(values, ddof=1), rel=0.3)
 
 
 def test_calibrated_heights_have_calibrated_sigmas(segments: Segments, rough: Rough) -> None:

@@ -81,7 +81,8 @@ class ScanView:
         yield self._look_at_first
 
     def _look_at_first(self) -> None:
-        if self.layers:
+        # the user, or the closing window, may have taken it out between two turns of the event loop
+        if self.layers and self.layers[0] in self._viewer.layers:
             self._viewer.layers.selection.active = self.layers[0]
             self._viewer.dims.set_point(0, float(self.layers[0].translate[0]))
         self._viewer.reset_view()
