@@ -71,8 +71,16 @@ def test_a_solution_solves(linearised: Linearised) -> None:
     truth = random_map(3)
     truth -= truth.mean()
     right = linearised.apply(truth)
-    rest = linearised.apply(linearised.solve(right, 1e-4, 400)) - right
+    rest = linearised.apply(linearised.solve(right, tolerance=1e-4, most=400)) - right
     assert np.linalg.norm(rest) < 0.01 * np.linalg.norm(right)
+
+
+def test_a_start_that_is_good_enough_is_kept(linearised: Linearised) -> None:
+    right = linearised.apply(random_map(3))
+    near = linearised.solve(right, tolerance=0.01, most=400)
+    np.testing.assert_array_equal(linearised.solve(right, near, tolerance=0.05), near)
+    far = near + random_map(11)
+    assert np.linalg.norm(linearised.solve(right, far, tolerance=0.01, most=400) - near) < 0.1 * np.linalg.norm(near)
 
 
 def test_the_curvature_of_the_data_is_that_of_the_forward_model(

@@ -127,32 +127,38 @@ class Linearised:
     def solve(
         self,
         right: NDArray[np.float32],
+        start: NDArray[np.float32] | None = None,
+        *,
         tolerance: float = 0.1,
         most: int = 30,
         should_stop: Callable[[], bool] | None = None,
     ) -> NDArray[np.float32]:
         """Surface (y, x) whose product with the matrix is ``right``, by preconditioned conjugate gradients.
 
-        Ends when the residual has fallen to ``tolerance`` in the norm of the preconditioner.
+        Ends when the residual is ``tolerance`` of the right-hand side, in the norm of the preconditioner.
         """
-        z = np.zeros_like(right)
-        residual = right - right.mean(dtype=np.float64).astype(np.float32)
+        right = right - right.mean(dtype=np.float64).astype(np.float32)
+        goal = tolerance**2 * dot(right, self._precondition(right))
+        z, residual = (np.zeros_like(right), right) if start is None else (start.copy(), right - self.apply(start))
         direction = np.zeros_like(right)
-        product = first = 0.0
+        product = 1.0
         for step in range(most):
             if should_stop is not None and should_stop():
                 raise Cancelled("cancelled")
-            better = backward(np.asarray(forward(residual) / self._diagonal, np.float32))
+            better = self._precondition(residual)
             before, product = product, dot(residual, better)
-            first = first or product
-            if product <= tolerance**2 * first:
+            if product <= goal:
                 break
             direction = better + np.float32(product / before) * direction if step else better
             image = self.apply(direction)
             length = np.float32(product / dot(direction, image))
-            z += length * direction
-            residual -= length * image
+            z = z + length * direction
+            residual = residual - length * image
         return z
+
+    def _precondition(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Solve for a surface that is known and stiff alike everywhere: one division in the cosine transform."""
+        return backward(np.asarray(forward(residual) / self._diagonal, np.float32))
 
     def draw(self, rng: np.random.Generator, should_stop: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Error (y, x) of the surface from the noise of the data, in pixels: perturb them, then solve."""
@@ -161,7 +167,7 @@ class Linearised:
         # what a brightness can explain moves no surface
         share = (noise * r.signals).sum(axis=0) / np.maximum((r.weights * r.signals**2).sum(axis=0), 1e-30)
         noise -= r.weights * r.signals * share
-        return self.solve(self._back(noise * r.brightness), 0.03, should_stop=should_stop)
+        return self.solve(self._back(noise * r.brightness), tolerance=0.03, should_stop=should_stop)
 
 
 def slopes_px(height_px: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

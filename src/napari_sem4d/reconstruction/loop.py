@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ _SIGNIFICANT = 1e-3  # expected fall of the objective per pixel: a step of 0.05 
 _SUFFICIENT = 1e-4  # share of the expected fall that a step must bring (Armijo 1966)
 _SHORTEST_STEP = 1 / 16
 _MEMORY = 5  # pairs of steps and gradients
+# The start misfits by its own blur; later on, what the prior smooths because data count less must not make them
+# count still less.
+_MISFIT_STEP = 1
 _MISFIT_PX = 4.0  # at least so wide an area shows that the model fits worse than the noise
 _INFORMATION_PX = 2.0  # what the data know of a place: mean over neighbours, free of their noise
 
@@ -45,6 +48,23 @@ class ForwardModel(Protocol):
 
     def signals(self, height_nm: Tensor) -> Tensor:
         """Signals (detector, y, x), fractions of the beam, of heights (y, x) in nm; differentiable."""
+        ...
+
+
+@runtime_checkable
+class TrainedModel(ForwardModel, Protocol):
+    """A forward model that has learned what the finite range does, and knows where it has not.
+
+    Attributes
+    ----------
+    range_error : float
+        Share of what the finite range takes away from a surface that the model does not give back.
+    """
+
+    range_error: float
+
+    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Pixels (y, x) around which a surface in nm is outside of what the model was trained on."""
         ...
 
 
@@ -207,6 +227,7 @@ class _Run:
         self._gain_ratio = np.ones(len(problem.open_gain))
         self._history: list[float] = []
         self._before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._solution: NDArray[np.float32] | None = None
         self._steps = 0
         self._length = 1.0
         self.evaluations = 0
@@ -228,6 +249,8 @@ class _Run:
         if not adapting and self._before is not None:
             self._memory.remember(self._surface.height - self._before[0], gradient - self._before[1])
         self._before = self._surface.height, gradient
+        if not adapting:
+            self._solution = None  # that of another surface is no start
         direction = self._memory.direction(gradient, self._solve)
         if self._problem.open_gain.any():
             direction = _without_tilt(direction)
@@ -277,11 +300,15 @@ class _Run:
             converged=converged,
         )
 
+    def _check(self) -> None:
+        """Between any two pieces of work that take a while."""
+        if self._should_stop():
+            raise Cancelled("cancelled")
+
     def _evaluate(self, height_px: NDArray[np.float32]) -> _Surface:
         import torch
 
-        if self._should_stop():
-            raise Cancelled("cancelled")
+        self._check()
         self.evaluations += 1
         height = height_px - np.float32(height_px.mean(dtype=np.float64))
         leaf = torch.as_tensor(height * np.float32(self._problem.pixel_size_nm)).requires_grad_(True)
@@ -292,8 +319,7 @@ class _Run:
         """Gradient of the likelihood with respect to the height in pixels; frees the forward model's graph."""
         import torch
 
-        if self._should_stop():
-            raise Cancelled("cancelled")
+        self._check()
         surface = self._surface
         given = torch.as_tensor(self._fit.gradient, device=surface.answer.device)
         (of_height,) = torch.autograd.grad(surface.answer, surface.leaf, given)
@@ -301,16 +327,19 @@ class _Run:
 
     def _solve(self, right: NDArray[np.float32]) -> NDArray[np.float32]:
         self._linear = Linearised(self._problem.spectrum, self._response, self._prior.weight)
-        return self._linear.solve(right, should_stop=self._should_stop)
+        self._solution = self._linear.solve(right, self._solution, should_stop=self._should_stop)
+        return self._solution
 
     def _settle_prior(self, data: NDArray[np.float32]) -> None:
         """Take the prior's scale from the surface to which the quadratic leads: without most of the start's noise."""
-        height = self._surface.height
+        height, self._solution = self._surface.height, None
         for _ in range(_SETTLING):
+            self._check()
             self._prior.adapt(height + self._solve(-data - self._prior.gradient(height)), self._known)
 
     def _adapt(self) -> None:
         """Let gains, weights, prior and quadratic follow the surface."""
+        self._check()
         problem, surface = self._problem, self._surface
         if problem.open_gain.any() and self._steps:
             ratio = self._likelihood.gain_ratio(surface.signals, self._fit.brightness, self._weights, problem.open_gain)
@@ -319,13 +348,17 @@ class _Run:
             self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
         self._fit = self._likelihood.fit(surface.signals, self._weights)
-        self._excess = self._misfit()
+        self._check()
+        if self._steps == _MISFIT_STEP:
+            self._excess = self._misfit()
         self._weights = self._weights / self._excess
         self._fit = self._likelihood.fit(surface.signals, self._weights)
+        self._check()
         self._response = respond(
             surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field
         )
         self._known = ndimage.gaussian_filter(self._response.information(), _INFORMATION_PX, mode="nearest")
+        self._check()
         self._prior.adapt(surface.height, self._known)
         self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
 

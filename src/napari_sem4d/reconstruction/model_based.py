@@ -9,17 +9,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.model.height import Reason
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
-from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, refine
+from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, TrainedModel, refine
 from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
 from napari_sem4d.reconstruction.slope_calibration import calibrated
 from napari_sem4d.reconstruction.spectrum import Spectrum
-from napari_sem4d.reconstruction.uncertainty import loop_model_sigma, loop_noise_sigma, loop_samples, range_blur_px
+from napari_sem4d.reconstruction.uncertainty import (
+    RANGE_ERROR,
+    loop_model_sigma,
+    loop_noise_sigma,
+    loop_samples,
+    range_blur_px,
+)
 from napari_sem4d.reconstruction.validity import reasons
 
 MakeForward = Callable[[Setup, tuple[int, int], float, Field], ForwardModel]
@@ -79,7 +86,7 @@ def model_based(
         return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
     found = refine(problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show)
-    estimate = _estimate(part, slopes, start, found, samples, seed, ask, progress)
+    estimate = _estimate(part, slopes, start, problem.forward, found, samples, seed, ask, progress)
     return estimate.crop(inner)
 
 
@@ -103,6 +110,7 @@ def _estimate(
     part: Part,
     slopes: SlopeMap,
     start: NDArray[np.float32],
+    forward: ForwardModel,
     found: Refined,
     samples: int,
     seed: int,
@@ -115,8 +123,13 @@ def _estimate(
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
     reason = reasons(part, slopes, facets, signals / middle)
+    range_error = RANGE_ERROR
+    if isinstance(forward, TrainedModel):
+        range_error = forward.range_error
+        reason &= np.uint8(~Reason.BELOW_RANGE & 0xFF)
+        reason[forward.untrained(found.height_nm)] |= np.uint8(Reason.UNTRAINED)
     progress(0.85)
-    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3)
+    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, range_error)
     sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found), model)
     progress(0.9)
     draws = None

@@ -18,7 +18,7 @@ from napari_sem4d.reconstruction.spectrum import Spectrum
 _ROUNDS = 12  # of scale and variance at a fixed surface; the surface moves on in between
 _FIRST_ROUNDS = 30
 _NEIGHBOURS_PX = 12.0  # a flat and a rough part of one scan have scales of their own
-_BLOCK_PX = 4  # the scale is found on means of so many pixels squared
+_SAMPLE_SIDE = 192  # pixels along a side that are looked at for the scale
 _SMALLEST_CURVATURE = 1e-6  # squared: keeps a surface of exact planes from an infinite weight
 
 
@@ -42,6 +42,7 @@ class CurvaturePrior:
         self._spectrum = spectrum
         self._variance = np.zeros(spectrum.shape, np.float32)
         self._fresh = True
+        self._every = max(1, round(max(spectrum.shape) / _SAMPLE_SIDE))
         self.tau = np.ones(spectrum.shape, np.float32)
         self.weight = np.ones(spectrum.shape, np.float32)
 
@@ -56,32 +57,41 @@ class CurvaturePrior:
             Inverse variance of the slope of each pixel from its data.
         """
         square = squared_curvature(height_px)
+        thin = (slice(None, None, self._every),) * 2  # the scale is smooth: every other pixel shows it as well
+        sample, known, scale = square[thin], information[thin], self.tau[thin]
+        variance = self._variance[thin]
         if self._fresh:
             self._fresh = False
-            self._variance = np.full(square.shape, _SMALLEST_CURVATURE, np.float32)
-            self.tau = self._scale(square) / np.float32(3.0)
+            variance = np.full_like(sample, _SMALLEST_CURVATURE)
+            scale = self._mean(sample, variance) / np.float32(3.0)
             for _ in range(_FIRST_ROUNDS):
-                self._spread(square, information)
-                self.tau = self._scale(square)
+                variance = self._spread(sample, known, scale, variance)
+                scale = self._mean(sample, variance)
         for _ in range(_ROUNDS):
-            self._spread(square, information)
+            variance = self._spread(sample, known, scale, variance)
             # the start holds all the noise, so its curvature is a bound; where the data say nothing tau would drift
-            self.tau = np.minimum(self.tau, self._scale(square))
+            scale = np.minimum(scale, self._mean(sample, variance))
+        rows, columns = square.shape
+        self.tau = _between(_between(scale, rows, 0, self._every), columns, 1, self._every)
+        self._variance = _between(_between(variance, rows, 0, self._every), columns, 1, self._every)
+        self._variance = self._spread(square, information, self.tau, self._variance)
         self._touch(square)
 
-    def _spread(self, square: NDArray[np.float32], information: NDArray[np.float32]) -> None:
-        """Posterior variance of the curvature under the present scale."""
-        self._touch(square)
-        variance = self._spectrum.curvature_variance(information, self.weight)
-        self._variance = np.maximum(variance, np.float32(_SMALLEST_CURVATURE))
+    def _spread(
+        self,
+        square: NDArray[np.float32],
+        information: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        variance: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Posterior variance of the curvature under a scale."""
+        weight = np.float32(1.0) / (scale * np.sqrt(square + variance))
+        return np.maximum(self._spectrum.curvature_variance(information, weight), np.float32(_SMALLEST_CURVATURE))
 
-    def _scale(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
-        size = np.sqrt(square + self._variance)
-        rows, columns = size.shape
-        padded = np.pad(size, ((0, -rows % _BLOCK_PX), (0, -columns % _BLOCK_PX)), mode="reflect")
-        blocks = padded.reshape(len(padded) // _BLOCK_PX, _BLOCK_PX, -1, _BLOCK_PX).mean(axis=(1, 3))
-        smooth = ndimage.gaussian_filter(blocks, _NEIGHBOURS_PX / _BLOCK_PX, mode="nearest")
-        return _between(_between(smooth, rows, 0), columns, 1)
+    def _mean(self, square: NDArray[np.float32], variance: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean curvature around each pixel."""
+        size = np.sqrt(square + variance)
+        return np.asarray(ndimage.gaussian_filter(size, _NEIGHBOURS_PX / self._every, mode="reflect"), np.float32)
 
     def value(self, height_px: NDArray[np.float32]) -> float:
         """Negative log-density up to a constant."""
@@ -101,12 +111,14 @@ class CurvaturePrior:
         self.weight = np.float32(1.0) / (self.tau * np.sqrt(square + self._variance))
 
 
-def _between(blocks: NDArray[np.float32], size: int, axis: int) -> NDArray[np.float32]:
-    """Means of blocks along an axis, linear from middle to middle, for every pixel."""
-    place = np.clip((np.arange(size) + 0.5) / _BLOCK_PX - 0.5, 0, blocks.shape[axis] - 1)
-    low = np.minimum(place.astype(int), max(blocks.shape[axis] - 2, 0))
+def _between(thin: NDArray[np.float32], size: int, axis: int, every: int) -> NDArray[np.float32]:
+    """Values of every n-th pixel along an axis, linear in between, for every pixel."""
+    if every == 1:
+        return thin
+    place = np.minimum(np.arange(size) / every, thin.shape[axis] - 1)
+    low = np.minimum(place.astype(int), max(thin.shape[axis] - 2, 0))
     share = (place - low).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
-    start, stop = blocks.take(low, axis), blocks.take(np.minimum(low + 1, blocks.shape[axis] - 1), axis)
+    start, stop = thin.take(low, axis), thin.take(np.minimum(low + 1, thin.shape[axis] - 1), axis)
     return np.asarray(start + share * (stop - start), np.float32)
 
 
