@@ -31,7 +31,7 @@ from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.shadows import CastShadows, Sky, distances, hidden_shares, least_tangent
 
-_BLUR_REACH = 4.5  # standard deviations: beyond lie 4e-5 of the electrons
+BLUR_REACH = 4.5  # standard deviations: beyond lie 4e-5 of the electrons
 
 
 class AnalyticModel:
@@ -66,7 +66,7 @@ class AnalyticModel:
         self._facets = FacetTable(lookup.table, *places)
         self._hidden = hidden_shares(diodes).astype(np.float32)
         self._least_tangent = least_tangent(setup)
-        reach = math.ceil(_BLUR_REACH * max(blur_widths_px(setup, pixel_size_nm)))
+        reach = math.ceil(BLUR_REACH * max(blur_widths_px(setup, pixel_size_nm)))
         # replicated edges, as far as the blur reaches; more would only be paid for
         self._pad = min(reach, shape[0] // 2), min(reach, shape[1] // 2)
         high, wide = (fft.next_fast_len(n + 2 * p, real=True) for n, p in zip(shape, self._pad, strict=True))

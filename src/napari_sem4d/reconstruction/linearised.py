@@ -121,7 +121,7 @@ class Linearised:
     def _back(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Adjoint of blur, response and slopes: from changes of the signals to a surface."""
         r = self._response
-        blurred = self._spectrum.blurred(answer)
+        blurred = self._spectrum.blurred_transposed(answer)
         return _slopes_transposed((r.to_x * blurred).sum(axis=0), (r.to_y * blurred).sum(axis=0))
 
     def solve(

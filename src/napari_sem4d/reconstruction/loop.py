@@ -33,12 +33,11 @@ _MOST_EVALUATIONS = 25  # a guard: the noise stops the loop after 5 to 15
 _ADAPTING = 4  # steps in which weights, prior and gains follow the surface; then the objective stands still
 _SETTLING = 2  # rounds of quadratic and prior before a step: they cost no evaluation
 _SIGNIFICANT = 1e-3  # expected fall of the objective per pixel: a step of 0.05 sigma
+_NEARLY = 10  # times: an end without a further fall counts as convergence
 _SUFFICIENT = 1e-4  # share of the expected fall that a step must bring (Armijo 1966)
 _SHORTEST_STEP = 1 / 16
 _MEMORY = 5  # pairs of steps and gradients
-# The start misfits by its own blur; later on, what the prior smooths because data count less must not make them
-# count still less.
-_MISFIT_STEP = 1
+_ANNEALED = 0.8  # the objective goes on changing while the misfit falls faster than this from step to step
 _MISFIT_PX = 4.0  # at least so wide an area shows that the model fits worse than the noise
 _INFORMATION_PX = 2.0  # what the data know of a place: mean over neighbours, free of their noise
 
@@ -203,7 +202,8 @@ def refine(
         if not go_on or run.evaluations >= _MOST_EVALUATIONS:
             return run.end(converged=False)
         if not run.step():
-            return run.end(converged=True)  # as low as single precision and the kinks of shadows let it get
+            # as low as single precision and the kinks of shadows let it get, or stuck
+            return run.end(converged=expected < _NEARLY * _SIGNIFICANT)
 
 
 @dataclass(slots=True)
@@ -229,6 +229,7 @@ class _Run:
         self._before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self._solution: NDArray[np.float32] | None = None
         self._steps = 0
+        self._annealing = True
         self._length = 1.0
         self.evaluations = 0
         self._share = np.full(start_nm.shape, 0.5, np.float32)  # until the prior is known
@@ -239,7 +240,7 @@ class _Run:
 
     def prepare(self) -> float:
         """Find the next direction; returns how much the objective should fall along it, per pixel."""
-        adapting = self._steps <= _ADAPTING
+        adapting = self._steps <= _ADAPTING or self._annealing
         if adapting:
             self._adapt()
         data = self._data_gradient()
@@ -349,8 +350,9 @@ class _Run:
         self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
         self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._check()
-        if self._steps == _MISFIT_STEP:
-            self._excess = self._misfit()
+        before = self._excess
+        self._excess = self._misfit() if self._steps <= 1 else np.minimum(before, self._misfit())
+        self._annealing = self._steps == 0 or float(self._excess.mean()) < _ANNEALED * float(before.mean())
         self._weights = self._weights / self._excess
         self._fit = self._likelihood.fit(surface.signals, self._weights)
         self._check()
@@ -363,7 +365,11 @@ class _Run:
         self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
 
     def _misfit(self) -> NDArray[np.float32]:
-        """Variance around each pixel over that of the noise, at least 1: where the model is wrong, data count less."""
+        """Variance around each pixel over that of the noise, at least 1: data count less where the fit is worse.
+
+        Far from the solution this tempers the steps, near it stands for what the model does not know. After the first
+        step it only falls: what the prior smooths because data count less must not make them count still less.
+        """
         window = max(_MISFIT_PX, 0.5 * self._problem.spectrum.exit_radius_px)
         chi_square, freedom = (
             ndimage.gaussian_filter(v, window, mode="nearest") for v in (self._fit.chi_square, self._freedom())

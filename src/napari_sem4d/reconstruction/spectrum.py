@@ -6,12 +6,14 @@ multiply each of them. What an area knows of its waves is then a sum over them, 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.physics.analytic import blur_widths_px
+from napari_sem4d.physics.analytic import BLUR_REACH, blur_widths_px
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 
 _RATIOS = np.logspace(-6, 10, 65)  # of what the data know about a slope to what the prior knows about a curvature
@@ -46,6 +48,10 @@ class Spectrum:
         self.exit_radius_px = r90_nm / pixel_size_nm
         rows, columns = (np.pi * np.arange(n) / n for n in shape)
         self.slope, self.curvature, self.blur = self._transfers(rows, columns)
+        reach = math.ceil(BLUR_REACH * max(self._beam, *self._exit))
+        self._pad = min(reach, shape[0] // 2), min(reach, shape[1] // 2)
+        padded = (fft.next_fast_len(n + 2 * p, real=True) for n, p in zip(shape, self._pad, strict=True))
+        self._padded_blur = self._transfers(*(np.pi * np.arange(n) / n for n in padded))[2]
         even = (np.arange(_SIDE) + 0.5) * np.pi / _SIDE
         slope, curvature, blur = self._transfers(even, even)
         seen = slope * blur**2
@@ -63,9 +69,28 @@ class Spectrum:
         blur = np.exp(-0.5 * self._beam**2 * k2) * (0.5 * narrow + 0.5 * wide)
         return slope.astype(np.float32), curvature.astype(np.float32), blur.astype(np.float32)
 
-    def blurred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Blur images (..., y, x), mirrored at their edges."""
-        return backward(self.blur * forward(image))
+    def blurred(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Blur images (..., y, x), their edges going on as in the forward model."""
+        (top, left), (rows, columns) = self._pad, self.shape
+        high, wide = self._padded_blur.shape
+        around = ((top, high - rows - top), (left, wide - columns - left))
+        padded = np.pad(images, ((0, 0),) * (images.ndim - 2) + around, mode="edge")
+        blurred = backward(self._padded_blur * forward(padded))
+        return blurred[..., top : top + rows, left : left + columns]
+
+    def blurred_transposed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Adjoint of :meth:`blurred`: what is blurred across an edge falls on its last pixel."""
+        (top, left), (rows, columns) = self._pad, self.shape
+        padded = np.zeros((*images.shape[:-2], *self._padded_blur.shape), np.float32)
+        padded[..., top : top + rows, left : left + columns] = images
+        blurred = backward(self._padded_blur * forward(padded))
+        out = blurred[..., top : top + rows, :]
+        out[..., 0, :] += blurred[..., :top, :].sum(axis=-2)
+        out[..., -1, :] += blurred[..., top + rows :, :].sum(axis=-2)
+        inner = out[..., left : left + columns]
+        inner[..., 0] += out[..., :left].sum(axis=-1)
+        inner[..., -1] += out[..., left + columns :].sum(axis=-1)
+        return inner
 
     def curvature_variance(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
         """Posterior variance (y, x) of the curvature of a surface that is known as well everywhere as in each pixel.
