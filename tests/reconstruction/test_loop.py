@@ -12,8 +12,22 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sem4d.metrology.levelling import fit_plane, remove_plane
-from napari_sem4d.model import AnnularSegment, Cancelled, HeightMap, InputError, Reason, Region, Setup, SlopeCalibration
+from napari_sem4d.model import (
+    AnnularSegment,
+    Cancelled,
+    HeightMap,
+    InputError,
+    Reason,
+    Region,
+    Setup,
+    SignedSum,
+    SlopeCalibration,
+    Term,
+)
+from napari_sem4d.physics.analytic import AnalyticModel
+from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction import reconstruct as reconstruct_module
 from napari_sem4d.reconstruction.loop import LoopStep
 from napari_sem4d.reconstruction.reconstruct import reconstruct
 
@@ -287,3 +301,59 @@ def test_samples_scatter_as_sigma_says(fine_result: HeightMap) -> None:
 def test_sigma_falls_with_the_root_of_the_dose() -> None:
     low, high = (analytic(scan(np.zeros((48, 48)), dose=d)).sigma_nm.mean() for d in (1000.0, 16_000.0))
     assert low / high == pytest.approx(4.0, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "dose", "rmse"),
+    [(4.0, DOSE, 0.3), (PIXEL_NM, None, 0.03), (4000.0, DOSE, 0.08)],
+    ids=["pixels far below the range", "no noise", "pixels far above the range"],
+)
+def test_the_loop_goes_where_the_first_step_is_hard(
+    rough: Rough, agreement: Agree, pixel_nm: float, dose: float | None, rmse: float
+) -> None:
+    width = 12.0 if pixel_nm < 10 else 4.0
+    truth = rough((64, 64), pixel_size_nm=pixel_nm, slope=0.3, correlation_px=width)
+    images = simulate(truth, quadrants(), pixel_nm, electrons_per_pixel=dose, seed=1)
+    result = reconstruct(images, quadrants(), pixel_nm, "analytic", samples=0)
+    assert result.provenance["converged"] or dose is None  # without noise there is nothing to stop at
+    assert agreement(result.height_nm, truth).rmse_nm < rmse * truth.std()
+
+
+def test_differences_of_segments_serve_as_well(fine: NDArray[np.float64], agreement: Agree) -> None:
+    a, b, c, d = quadrants().detectors
+
+    def mixed(name: str, weights: tuple[int, ...]) -> SignedSum:
+        terms = tuple(Term(weight=w, detector=x) for w, x in zip(weights, (a, b, c, d), strict=True))
+        return SignedSum(name=name, gain=1.0, offset=0.0, terms=terms)
+
+    setup = quadrants().model_copy(
+        update={"detectors": (mixed("x", (1, -1, -1, 1)), mixed("y", (1, 1, -1, -1)), mixed("sum", (1, 1, 1, 1)))}
+    )
+    found = agreement(analytic(scan(fine, setup), setup).height_nm, fine)
+    assert found.gain == pytest.approx(1.0, abs=0.03)
+    assert found.rmse_nm < 0.1 * fine.std()
+
+
+class Learned:
+    """The analytic model, said to be a trained one."""
+
+    range_error = 0.0
+
+    def __init__(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> None:
+        self._model = AnalyticModel(setup, shape, pixel_size_nm, field=field)
+        self.signals = self._model.signals
+
+    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return height_nm > height_nm.mean()
+
+
+def test_a_trained_model_says_where_it_is_not(
+    fine: NDArray[np.float64], fine_result: HeightMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruct_module, "_forward_model", lambda method: Learned)
+    result = analytic(scan(fine))
+    np.testing.assert_array_equal(result.height_nm, fine_result.height_nm)
+    assert result.reason is not None
+    np.testing.assert_array_equal((result.reason & Reason.UNTRAINED) > 0, result.height_nm > result.height_nm.mean())
+    assert result.valid.all(), "measured all the same"
+    assert result.sigma_nm.mean() < 0.9 * fine_result.sigma_nm.mean(), "it gives back what the range takes away"
