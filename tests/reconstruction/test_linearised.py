@@ -11,6 +11,7 @@ from napari_sem4d.model import AnnularSegment, Setup
 from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
+from napari_sem4d.reconstruction.brightness import BrightnessPrior
 from napari_sem4d.reconstruction.gains import Channels
 from napari_sem4d.reconstruction.likelihood import Likelihood
 from napari_sem4d.reconstruction.linearised import Linearised, Response, dot, respond, slopes_px
@@ -206,5 +207,31 @@ def test_missing_and_clipped_grey_levels_have_no_weight() -> None:
     weights = likelihood.weights(np.full_like(images, 100.0))
     assert weights[0, 2, 2] == weights[1, 3, 3] == 0
     assert (weights > 0).sum() == 3 * 64 - 2
-    assert likelihood.data_count[2, 2] == likelihood.data_count[3, 3] == 1
-    assert likelihood.data_count[0, 0] == 2
+    freedom = likelihood.freedom(likelihood.fit(np.full_like(images, 100.0), weights), BrightnessPrior.free((8, 8)))
+    assert freedom[2, 2] == freedom[3, 3] == 1
+    assert freedom[0, 0] == 2
+
+
+def test_a_brightness_prior_pulls_as_far_as_the_data_leave_open() -> None:
+    signals = np.ones((4, *SHAPE), np.float32)
+    images = np.full((4, *SHAPE), 1.2, np.float32)
+    likelihood = Likelihood(images, Channels(np.ones(4), np.zeros(4), np.full(4, 0.1), ()), np.ones(4, bool))
+    weights = likelihood.weights(images)  # 100 each: 400 for the brightness
+    prior = BrightnessPrior(np.ones(SHAPE, np.float32), 100.0)
+    fit = likelihood.fit(signals, weights, prior)
+    np.testing.assert_allclose(fit.brightness, 1.0 + 0.2 * 400 / 500, rtol=1e-3)
+    assert fit.value == pytest.approx(0.5 * (fit.chi_square.sum() + 100 * (0.16**2) * fit.brightness.size), rel=1e-3)
+    np.testing.assert_allclose(likelihood.freedom(fit, prior), 4 - (1 - 0.2**2), rtol=1e-3)
+
+
+def test_patches_keep_their_edges_and_single_pixels_are_none() -> None:
+    rng = np.random.default_rng(0)
+    brightness = np.ones((60, 90), np.float32)
+    brightness[:, 40:] = 0.9
+    brightness[20:23, 10:13] = 0.3  # a hole, narrower than a neighbourhood
+    noisy = brightness + 0.02 * rng.standard_normal(brightness.shape).astype(np.float32)
+    information = np.full(brightness.shape, 2500.0, np.float32)
+    information[50:, :5] = 0.0
+    mean = BrightnessPrior.patches(noisy, information, 3.0, 0.1).mean
+    assert np.abs(mean[:, :37] - 1.0).max() < 0.03
+    assert np.abs(mean[:, 43:] - 0.9).max() < 0.03

@@ -24,8 +24,6 @@ from napari_sem4d.model import (
     SlopeCalibration,
     Term,
 )
-from napari_sem4d.physics.analytic import AnalyticModel
-from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.instrument import simulate
 from napari_sem4d.reconstruction import reconstruct as reconstruct_module
 from napari_sem4d.reconstruction.loop import LoopStep
@@ -334,26 +332,31 @@ def test_differences_of_segments_serve_as_well(fine: NDArray[np.float64], agreem
     assert found.rmse_nm < 0.1 * fine.std()
 
 
-class Learned:
-    """The analytic model, said to be a trained one."""
-
-    range_error = 0.0
-
-    def __init__(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> None:
-        self._model = AnalyticModel(setup, shape, pixel_size_nm, field=field)
-        self.signals = self._model.signals
-
-    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
-        return height_nm > height_nm.mean()
-
-
-def test_a_trained_model_says_where_it_is_not(
-    fine: NDArray[np.float64], fine_result: HeightMap, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("surface", ["flat", "fine"])
+def test_a_model_that_knows_brightness_takes_no_composition_for_a_slope(
+    fine: NDArray[np.float64], surface: str
 ) -> None:
-    monkeypatch.setattr(reconstruct_module, "_forward_model", lambda method: Learned)
-    result = analytic(scan(fine))
-    np.testing.assert_array_equal(result.height_nm, fine_result.height_nm)
-    assert result.reason is not None
-    np.testing.assert_array_equal((result.reason & Reason.UNTRAINED) > 0, result.height_nm > result.height_nm.mean())
-    assert result.valid.all(), "measured all the same"
-    assert result.sigma_nm.mean() < 0.9 * fine_result.sigma_nm.mean(), "it gives back what the range takes away"
+    """With "vift" the brightness is held to its patches: a stripe of oxide is one."""
+    truth = fine if surface == "fine" else np.zeros((72, 72))
+    stripe = np.ones((72, 72))
+    stripe[:, 24:48] = 0.9
+    plain = simulate(truth, quadrants(), PIXEL_NM, "vift", 20_000.0)
+    one, other = (reconstruct(i, quadrants(), PIXEL_NM, "vift", samples=0) for i in (plain, plain * stripe))
+    false = remove_plane(ndimage.uniform_filter(other.height_nm - one.height_nm, 3))
+    assert np.ptp(false) < 0.02 * 24 * PIXEL_NM
+    assert other.brightness[:, 28:44].mean() / other.brightness[:, :20].mean() == pytest.approx(0.9, abs=0.015)
+
+
+def test_darkness_of_a_trench_tells_of_its_depth(agreement: Agree) -> None:
+    """Walls that one segment sees and another does not: the sum of all says what the differences leave open."""
+    _, columns = np.mgrid[:48, :72]
+    truth = -400.0 * (np.abs(columns - 36) < 5) * 1.0
+    truth = ndimage.gaussian_filter(truth, 1.0)
+    images = simulate(truth, quadrants(), PIXEL_NM, "vift", 2000.0, seed=3)
+    errors = []
+    for sigma in (None, 0.1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reconstruct_module, "_BRIGHTNESS_SIGMA", {"vift": sigma})
+            result = reconstruct(images, quadrants(), PIXEL_NM, "vift", samples=0)
+        errors.append(agreement(result.height_nm, truth).rmse_nm)
+    assert errors[1] < 0.9 * errors[0]

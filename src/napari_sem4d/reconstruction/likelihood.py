@@ -1,7 +1,8 @@
 """How well predicted signals explain the measured ones: noise, brightness, what it takes to fit. No surface, no prior.
 
 Every pixel has one unknown of its own besides the surface: a brightness common to all channels (composition,
-channelling). It is linear and eliminated in closed form, so the absolute yield never drives the slope.
+channelling). It is linear and eliminated in closed form, free or around a mean; free, the absolute yield never drives
+the slope.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sem4d.physics.threads import for_each_batch
+from napari_sem4d.reconstruction.brightness import BrightnessPrior
 from napari_sem4d.reconstruction.gains import Channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 
@@ -30,20 +32,21 @@ class Fit:
     ----------
     brightness : (y, x) float32
         Best common factor of all channels.
+    information : (y, x) float32
+        Inverse variance of the brightness from the data of the pixel.
     chi_square : (y, x) float32
         Weighted sum of squared residuals of each pixel.
     gradient : (detector, y, x) float32
-        Derivative of half the sum of ``chi_square`` with respect to the predicted signals, the brightness following.
+        Derivative of ``value`` with respect to the predicted signals, the brightness following.
+    value : float
+        Negative log-likelihood up to a constant, the prior of the brightness included.
     """
 
     brightness: NDArray[np.float32]
+    information: NDArray[np.float32]
     chi_square: NDArray[np.float32]
     gradient: NDArray[np.float32]
-
-    @property
-    def value(self) -> float:
-        """Negative log-likelihood up to a constant."""
-        return 0.5 * float(self.chi_square.sum(dtype=np.float64))
+    value: float
 
 
 class Likelihood:
@@ -79,11 +82,6 @@ class Likelihood:
         self._level = np.maximum((mean_levels(images) - channels.offset) / channels.gain, 1e-12)
         self._variance = (np.maximum(channels.noise, 1e-12) / channels.gain) ** 2
         self._counting = counting
-
-    @property
-    def data_count(self) -> NDArray[np.float32]:
-        """Number of measured signals (y, x) of each pixel, less one for the brightness that they share."""
-        return np.asarray(np.maximum(self.usable.sum(axis=0) - 1, 0), np.float32)
 
     def with_gains(self, ratio: NDArray[np.float64]) -> Likelihood:
         """Return the same measurement with all gains changed by a ratio (detector,)."""
@@ -128,17 +126,35 @@ class Likelihood:
         out *= self.usable
         return out
 
-    def fit(self, signals: NDArray[np.float32], weights: NDArray[np.float32]) -> Fit:
-        """Fit the brightness of every pixel to predicted signals (detector, y, x) and compare."""
-        shape = signals.shape[1:]
-        brightness, chi_square = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    def fit(
+        self, signals: NDArray[np.float32], weights: NDArray[np.float32], prior: BrightnessPrior | None = None
+    ) -> Fit:
+        """Fit the brightness of every pixel to predicted signals (detector, y, x) and compare; free without a prior."""
+        shape = (signals.shape[1], signals.shape[2])
+        prior = BrightnessPrior.free(shape) if prior is None else prior
+        brightness, information, chi_square = (np.empty(shape, np.float32) for _ in range(3))
         gradient = np.empty_like(signals)
 
         def batch(first: int, last: int) -> None:
-            _fit_rows(self._signal, signals, weights, first, last, brightness, chi_square, gradient)
+            _fit_rows(
+                self._signal, signals, weights, prior.mean, np.float32(prior.trust), first, last, brightness,
+                information, chi_square, gradient,
+            )  # fmt: skip
 
         for_each_batch(shape[0], batch)
-        return Fit(brightness, chi_square, gradient)
+        value = float(chi_square.sum(dtype=np.float64))
+        if prior.trust:
+            value += prior.trust * float(((brightness - prior.mean) ** 2).sum(dtype=np.float64))
+        return Fit(brightness, information, chi_square, gradient, 0.5 * value)
+
+    def freedom(self, fit: Fit, prior: BrightnessPrior) -> NDArray[np.float32]:
+        """Degrees of freedom (y, x): data of each pixel less what its brightness takes, 1 when it is free.
+
+        A brightness that is shrunk to its prior by a factor s takes 1 - s^2 from the residuals.
+        """
+        shrunk = prior.trust / np.maximum(fit.information + prior.trust, 1e-30)
+        taken = np.where(fit.information > 0, 1.0 - shrunk**2, 0.0)
+        return np.asarray(self.usable.sum(axis=0) - taken, np.float32)
 
     def expected(self, signals: NDArray[np.float32], brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean signals for the noise: the predicted ones times a brightness without its own noise."""
@@ -146,16 +162,21 @@ class Likelihood:
 
 
 @njit(nogil=True, cache=True)
-def _fit_rows(measured, signals, weights, first, last, brightness, chi_square, gradient):  # type: ignore[no-untyped-def]
+def _fit_rows(  # type: ignore[no-untyped-def]
+    measured, signals, weights, mean, trust, first, last, brightness, information, chi_square, gradient
+):
     count, _, columns = signals.shape
     for row in range(first, last):
         for column in range(columns):
-            top, bottom = np.float32(0.0), np.float32(0.0)
+            top = bottom = np.float32(0.0)
             for i in range(count):
                 weighted = weights[i, row, column] * signals[i, row, column]
                 top += weighted * measured[i, row, column]
                 bottom += weighted * signals[i, row, column]
-            factor = max(top / bottom, np.float32(0.0)) if bottom > 0 else np.float32(1.0)
+            information[row, column] = bottom
+            top += trust * mean[row, column]
+            bottom += trust
+            factor = max(top / bottom, np.float32(0.0)) if bottom > 0 else mean[row, column]
             total = np.float32(0.0)
             for i in range(count):
                 residual = measured[i, row, column] - factor * signals[i, row, column]

@@ -35,6 +35,8 @@ class Response:
     signals, weights : (detector, y, x) float32
         Predicted signals and inverse variances of the measured ones.
     brightness : (y, x) float32
+    trust : float
+        Inverse variance of the brightness in its prior.
     """
 
     to_x: NDArray[np.float32]
@@ -42,9 +44,10 @@ class Response:
     signals: NDArray[np.float32]
     weights: NDArray[np.float32]
     brightness: NDArray[np.float32]
+    trust: float = 0.0
 
     def information(self) -> NDArray[np.float32]:
-        """Inverse variance (y, x) of the slope of a pixel from its own signals, brightness free, mean of both axes."""
+        """Inverse variance (y, x) of the slope of a pixel from its own signals, mean of both axes; brightness free."""
         out = np.empty(self.brightness.shape, np.float32)
 
         def batch(first: int, last: int) -> None:
@@ -61,6 +64,7 @@ def respond(
     weights: NDArray[np.float32],
     table: Reflectance,
     field: Field,
+    trust: float = 0.0,
 ) -> Response:
     """Response around a surface.
 
@@ -74,6 +78,8 @@ def respond(
     table : Reflectance
     field : Field
         Places of the pixels.
+    trust : float
+        Inverse variance of the brightness in its prior.
     """
     p, q = slopes_px(height_px)
     e = _SLOPE_STEP
@@ -83,7 +89,7 @@ def respond(
         # a facet that others hide answers as much less as it is darker
         seen = np.clip(2 * signals / (right + left), 0.0, 1.0) / (2 * e)
     seen[~np.isfinite(seen)] = 0.0
-    return Response(seen * (right - left), seen * (up - down), signals, weights, brightness)
+    return Response(seen * (right - left), seen * (up - down), signals, weights, brightness, trust)
 
 
 class Linearised:
@@ -113,7 +119,7 @@ class Linearised:
         answer = self._spectrum.blurred(r.to_x * p + r.to_y * q)
 
         def weigh(first: int, last: int) -> None:
-            _weigh_rows(answer, r.signals, r.weights, r.brightness, first, last)
+            _weigh_rows(answer, r.signals, r.weights, r.brightness, np.float32(r.trust), first, last)
 
         for_each_batch(len(height_px), weigh)
         return self._back(answer) + bend(height_px, self._weight)
@@ -165,7 +171,7 @@ class Linearised:
         r = self._response
         noise = np.sqrt(r.weights) * rng.standard_normal(r.weights.shape, np.float32)
         # what a brightness can explain moves no surface
-        share = (noise * r.signals).sum(axis=0) / np.maximum((r.weights * r.signals**2).sum(axis=0), 1e-30)
+        share = (noise * r.signals).sum(axis=0) / ((r.weights * r.signals**2).sum(axis=0) + max(r.trust, 1e-30))
         noise -= r.weights * r.signals * share
         return self.solve(self._back(noise * r.brightness), tolerance=0.03, should_stop=should_stop)
 
@@ -198,12 +204,12 @@ def _slopes_transposed(along_x: NDArray[np.float32], along_y: NDArray[np.float32
 
 
 @njit(nogil=True, cache=True)
-def _weigh_rows(answer, signals, weights, brightness, first, last):  # type: ignore[no-untyped-def]
+def _weigh_rows(answer, signals, weights, brightness, trust, first, last):  # type: ignore[no-untyped-def]
     """Weigh changes of the signals by their worth, in place, less what a brightness explains."""
     count, _, columns = signals.shape
     for r in range(first, last):
         for c in range(columns):
-            top, bottom = np.float32(0.0), np.float32(1e-30)
+            top, bottom = np.float32(0.0), trust + np.float32(1e-30)
             for i in range(count):
                 weighted = weights[i, r, c] * signals[i, r, c]
                 top += weighted * answer[i, r, c]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from napari_sem4d.model.errors import Cancelled
 from napari_sem4d.model.region import Region
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
+from napari_sem4d.reconstruction.brightness import BrightnessPrior
 from napari_sem4d.reconstruction.likelihood import Likelihood
 from napari_sem4d.reconstruction.linearised import Linearised, dot, respond
 from napari_sem4d.reconstruction.prior import CurvaturePrior
@@ -50,23 +51,6 @@ class ForwardModel(Protocol):
         ...
 
 
-@runtime_checkable
-class TrainedModel(ForwardModel, Protocol):
-    """A forward model that has learned what the finite range does, and knows where it has not.
-
-    Attributes
-    ----------
-    range_error : float
-        Share of what the finite range takes away from a surface that the model does not give back.
-    """
-
-    range_error: float
-
-    def untrained(self, height_nm: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels (y, x) around which a surface in nm is outside of what the model was trained on."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What the loop is to explain and with which model.
@@ -82,6 +66,9 @@ class Problem:
     pixel_size_nm : float
     open_gain : (detector,) bool
         Gains to solve along. The mean slope of the start is kept then, since gains and a tilt say the same.
+    brightness_sigma : float, optional
+        Standard deviation of the brightness around that of its patch; None leaves it free, for a model that does not
+        know how bright an edge or how dark a trench is.
     """
 
     forward: ForwardModel
@@ -91,6 +78,7 @@ class Problem:
     field: Field
     pixel_size_nm: float
     open_gain: NDArray[np.bool_]
+    brightness_sigma: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,9 +222,10 @@ class _Run:
         self.evaluations = 0
         self._share = np.full(start_nm.shape, 0.5, np.float32)  # until the prior is known
         self._excess = np.ones_like(self._share)
+        self._bright = BrightnessPrior.free((start_nm.shape[0], start_nm.shape[1]))
         self._surface = self._evaluate((start_nm / np.float32(problem.pixel_size_nm)).astype(np.float32))
         self._weights = self._likelihood.weights(self._surface.signals)
-        self._fit = self._likelihood.fit(self._surface.signals, self._weights)
+        self._fit = self._likelihood.fit(self._surface.signals, self._weights, self._bright)
 
     def prepare(self) -> float:
         """Find the next direction; returns how much the objective should fall along it, per pixel."""
@@ -266,7 +255,7 @@ class _Run:
         start = self._fit.value + self._prior.value(self._surface.height)
         while length >= _SHORTEST_STEP:
             tried = self._evaluate(self._surface.height + np.float32(length) * self._direction)
-            fit = self._likelihood.fit(tried.signals, self._weights)
+            fit = self._likelihood.fit(tried.signals, self._weights, self._bright)
             if fit.value + self._prior.value(tried.height) < start - _SUFFICIENT * length * self._expected:
                 self._surface, self._fit, self._length = tried, fit, length
                 self._steps += 1
@@ -346,19 +335,25 @@ class _Run:
             ratio = self._likelihood.gain_ratio(surface.signals, self._fit.brightness, self._weights, problem.open_gain)
             self._likelihood = self._likelihood.with_gains(ratio)
             self._gain_ratio = self._gain_ratio * ratio
-            self._fit = self._likelihood.fit(surface.signals, self._weights)
+            self._fit = self._likelihood.fit(surface.signals, self._weights, self._bright)
         self._weights = self._likelihood.weights(self._likelihood.expected(surface.signals, self._fit.brightness))
-        self._fit = self._likelihood.fit(surface.signals, self._weights)
+        if problem.brightness_sigma is not None:
+            free = self._likelihood.fit(surface.signals, self._weights)
+            self._bright = BrightnessPrior.patches(
+                free.brightness, free.information, problem.spectrum.exit_radius_px, problem.brightness_sigma
+            )
+        self._fit = self._likelihood.fit(surface.signals, self._weights, self._bright)
         self._check()
         before = self._excess
         self._excess = self._misfit() if self._steps <= 1 else np.minimum(before, self._misfit())
         self._annealing = self._steps == 0 or float(self._excess.mean()) < _ANNEALED * float(before.mean())
         self._weights = self._weights / self._excess
-        self._fit = self._likelihood.fit(surface.signals, self._weights)
+        self._fit = self._likelihood.fit(surface.signals, self._weights, self._bright)
         self._check()
         self._response = respond(
-            surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field
-        )
+            surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field,
+            self._bright.trust,
+        )  # fmt: skip
         self._known = ndimage.gaussian_filter(self._response.information(), _INFORMATION_PX, mode="nearest")
         self._check()
         self._prior.adapt(surface.height, self._known)
@@ -378,7 +373,8 @@ class _Run:
 
     def _freedom(self) -> NDArray[np.float32]:
         """Degrees of freedom of each pixel: its data less a brightness and its share of the fitted heights."""
-        return np.asarray(np.maximum(self._likelihood.data_count - self._share, 0.0), np.float32)
+        left = self._likelihood.freedom(self._fit, self._bright) - self._share
+        return np.asarray(np.maximum(left, 0.0), np.float32)
 
     def _reduced_chi_square(self) -> float:
         """Chi-square in units of the noise over its degrees of freedom."""

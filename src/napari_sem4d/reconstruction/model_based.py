@@ -9,19 +9,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.model.height import Reason
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
-from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, TrainedModel, refine
+from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, refine
 from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
 from napari_sem4d.reconstruction.slope_calibration import calibrated
 from napari_sem4d.reconstruction.spectrum import Spectrum
 from napari_sem4d.reconstruction.uncertainty import (
-    RANGE_ERROR,
     loop_model_sigma,
     loop_noise_sigma,
     loop_samples,
@@ -39,6 +37,7 @@ def model_based(
     region: Region,
     make_forward: MakeForward,
     open_gain: NDArray[np.bool_],
+    brightness_sigma: float | None,
     samples: int,
     seed: int,
     *,
@@ -57,6 +56,8 @@ def model_based(
         Makes the model for a setup, (rows, columns), a pixel size in nm and a field.
     open_gain : (detector,) bool
         Gains that are solved along.
+    brightness_sigma : float or None
+        How far the brightness may be from that of its patch, where the model knows brightness; None: free.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
     """
@@ -80,13 +81,14 @@ def model_based(
         field=part.field,
         pixel_size_nm=pixel,
         open_gain=open_gain,
+        brightness_sigma=brightness_sigma,
     )
 
     def show(step: LoopStep) -> object:
         return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
     found = refine(problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show)
-    estimate = _estimate(part, slopes, start, problem.forward, found, samples, seed, ask, progress)
+    estimate = _estimate(part, slopes, start, found, samples, seed, ask, progress)
     return estimate.crop(inner)
 
 
@@ -110,7 +112,6 @@ def _estimate(
     part: Part,
     slopes: SlopeMap,
     start: NDArray[np.float32],
-    forward: ForwardModel,
     found: Refined,
     samples: int,
     seed: int,
@@ -123,13 +124,8 @@ def _estimate(
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
     reason = reasons(part, slopes, facets, signals / middle)
-    range_error = RANGE_ERROR
-    if isinstance(forward, TrainedModel):
-        range_error = forward.range_error
-        reason &= np.uint8(~Reason.BELOW_RANGE & 0xFF)
-        reason[forward.untrained(found.height_nm)] |= np.uint8(Reason.UNTRAINED)
     progress(0.85)
-    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, range_error)
+    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3)
     sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found), model)
     progress(0.9)
     draws = None

@@ -26,7 +26,7 @@ _DEFAULT_THRESHOLD_SIGMA_KEV = 0.3
 _DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
 _LARGEST_SIGMA = 0.5  # a scale known worse than this is none
 _EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant (physics.md 5.6)
-RANGE_ERROR = 0.2  # share of what the finite range takes away that the analytic model does not give back
+_RANGE_ERROR = 0.2  # share of what the finite range takes away that the loop does not give back
 _STIFFNESS_PX = 4.0  # the stiffness of the prior around a pixel
 _MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
 
@@ -231,14 +231,14 @@ def loop_noise_sigma(found: Refined) -> NDArray[np.float32]:
 
 
 def loop_model_sigma(
-    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_], range_error: float = RANGE_ERROR
+    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Standard deviation of the refined height from what model and prior do not know, (y, x) nm.
 
     A share of what the finite range takes away (see :func:`range_sigma`), and, away from the next measured pixel, the
     integrated random curvature that the prior allows: ``tau d^1.5 / sqrt(3)`` for a distance d.
     """
-    lost = np.float32(range_error) * range_sigma(found.height_nm, setup, pixel_size_nm)
+    lost = np.float32(_RANGE_ERROR) * range_sigma(found.height_nm, setup, pixel_size_nm)
     if measured.all():
         return lost
     distance = ndimage.distance_transform_edt(~measured).astype(np.float32)
