@@ -37,6 +37,6 @@ def _times(pixel_size: float) -> tuple[float, ...]:
     slopes = invert(images, ones, zeros, noise, lookup, field.x_mm, field.y_mm)
     inversion = median_time(lambda: invert(images, ones, zeros, noise, lookup, field.x_mm, field.y_mm))
     integration = median_time(lambda: integrate(slopes.slope_x, slopes.slope_y, pixel_size))
-    quick = median_time(lambda: reconstruct(images, setup, pixel_size, samples=0), 3)
-    full = median_time(lambda: reconstruct(images, setup, pixel_size), 3)
+    quick = median_time(lambda: reconstruct(images, setup, pixel_size, "photometric", samples=0), 3)
+    full = median_time(lambda: reconstruct(images, setup, pixel_size, "photometric"), 3)
     return inversion, integration, inversion + integration, quick, full

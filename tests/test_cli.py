@@ -322,7 +322,16 @@ def test_a_full_disk_leaves_nothing_behind(scan: list[str], setup_file: str, tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     command = [sys.executable, "-m", "napari_sem4d", "reconstruct", *scan, "--setup", setup_file]
-    command += ["--pixel-size-nm", "20", "-o", str(folder / "h.tif"), "-o", str(folder / "h.npz")]
+    command += [
+        "--pixel-size-nm",
+        "20",
+        "--method",
+        "photometric",
+        "-o",
+        str(folder / "h.tif"),
+        "-o",
+        str(folder / "h.npz"),
+    ]
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # numba's cache would meet the limit first
     done = subprocess.run(command, preexec_fn=fill_disk, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1

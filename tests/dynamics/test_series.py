@@ -60,7 +60,7 @@ def growing(setup: Setup) -> SemSeries:
 
 
 def test_every_scan_becomes_a_frame_at_its_time(growing: SemSeries, setup: Setup) -> None:
-    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
     assert movie.height_nm.shape == movie.sigma_nm.shape == (3, SIDE, SIDE)
     assert movie.time_s.tolist() == list(TIMES_S)
     assert movie.pixel_size_nm == PIXEL_NM
@@ -70,7 +70,7 @@ def test_every_scan_becomes_a_frame_at_its_time(growing: SemSeries, setup: Setup
 
 
 def test_growth_is_seen_against_ground_that_stands_still(growing: SemSeries, setup: Setup) -> None:
-    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
     ground = movie.height_nm[(slice(None), *GROUND.slices)]
     np.testing.assert_allclose(ground.mean(axis=(1, 2)), 0.0, atol=1e-3)
     tops = movie.height_nm[:, 32:40, 42:50].mean(axis=(1, 2))
@@ -79,7 +79,7 @@ def test_growth_is_seen_against_ground_that_stands_still(growing: SemSeries, set
 
 
 def test_gains_that_change_between_scans_do_not_tilt_the_ground(growing: SemSeries, setup: Setup) -> None:
-    movie = reconstruct_series(growing, setup, reference_region=GROUND)
+    movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
     for frame in movie.height_nm:
         ground = frame[GROUND.slices]
         tilts = (ground[:, -3:].mean() - ground[:, :3].mean(), ground[:5].mean() - ground[-5:].mean())
@@ -88,22 +88,23 @@ def test_gains_that_change_between_scans_do_not_tilt_the_ground(growing: SemSeri
 
 
 def test_without_reference_the_whole_frame_is_levelled_and_it_is_said(growing: SemSeries, setup: Setup) -> None:
-    movie = reconstruct_series(growing, setup)
+    movie = reconstruct_series(growing, setup, "photometric")
     np.testing.assert_allclose(movie.height_nm.mean(axis=(1, 2)), 0.0, atol=1e-2)
     assert any("no reference region" in w for w in movie.warnings)
     assert not any(
-        "no reference region" in w for w in reconstruct_series(growing, setup, reference_region=GROUND).warnings
+        "no reference region" in w
+        for w in reconstruct_series(growing, setup, "photometric", reference_region=GROUND).warnings
     )
 
 
 def test_one_scan_needs_no_reference(growing: SemSeries, setup: Setup) -> None:
     single = replace(growing, full_images=growing.full_images[:1], time_s=growing.time_s[:1])
-    assert not any("no reference region" in w for w in reconstruct_series(single, setup).warnings)
+    assert not any("no reference region" in w for w in reconstruct_series(single, setup, "photometric").warnings)
 
 
 def test_a_frame_is_what_a_single_reconstruction_gives(growing: SemSeries, setup: Setup) -> None:
-    movie = reconstruct_series(growing, setup, reference_region=GROUND)
-    alone = reconstruct(growing, setup, frame=1, samples=0).height_nm
+    movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
+    alone = reconstruct(growing, setup, method="photometric", frame=1, samples=0).height_nm
     rows, columns = np.mgrid[:SIDE, :SIDE]
     design = np.stack([np.ones(SIDE * SIDE), rows.ravel(), columns.ravel()], axis=1)
     difference = (movie.height_nm[1] - alone).ravel().astype(np.float64)
@@ -113,7 +114,7 @@ def test_a_frame_is_what_a_single_reconstruction_gives(growing: SemSeries, setup
 
 def test_a_part_of_the_scans(growing: SemSeries, setup: Setup) -> None:
     region = Region(10, 62, 4, 70)
-    movie = reconstruct_series(growing, setup, roi=region, reference_region=GROUND)
+    movie = reconstruct_series(growing, setup, "photometric", roi=region, reference_region=GROUND)
     assert movie.height_nm.shape == (3, *region.shape)
     strip = movie.height_nm[:, :, : GROUND.column_stop - region.column_start]
     np.testing.assert_allclose(strip.mean(axis=(1, 2)), 0.0, atol=1e-3, err_msg="the part of the reference inside")
@@ -121,7 +122,7 @@ def test_a_part_of_the_scans(growing: SemSeries, setup: Setup) -> None:
 
 def test_progress_grows_to_one_over_all_frames(growing: SemSeries, setup: Setup) -> None:
     told: list[float] = []
-    reconstruct_series(growing, setup, progress=told.append)
+    reconstruct_series(growing, setup, "photometric", progress=told.append)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
     assert pytest.approx([told[len(told) // 3 - 1], told[2 * len(told) // 3 - 1]]) == [1 / 3, 2 / 3]
@@ -136,7 +137,9 @@ def test_a_cancel_in_any_frame_is_obeyed(growing: SemSeries, setup: Setup, frame
         share = value
 
     with pytest.raises(Cancelled):
-        reconstruct_series(growing, setup, progress=tell, should_stop=lambda: share >= frames_done / 3 + 0.01)
+        reconstruct_series(
+            growing, setup, "photometric", progress=tell, should_stop=lambda: share >= frames_done / 3 + 0.01
+        )
     assert share < (frames_done + 1) / 3
 
 
@@ -156,12 +159,13 @@ def test_regions_that_miss_are_refused(growing: SemSeries, setup: Setup, regions
 
 def test_a_series_that_cannot_be_reconstructed_is_refused(growing: SemSeries, setup: Setup) -> None:
     with pytest.raises(InputError, match="pixel size"):
-        reconstruct_series(replace(growing, pixel_size_nm=None), setup)
+        reconstruct_series(replace(growing, pixel_size_nm=None), setup, "photometric")
 
 
 def test_lazy_scans_are_read_one_by_one(growing: SemSeries, setup: Setup) -> None:
     dask_array = pytest.importorskip("dask.array")
     lazy = replace(growing, full_images=dask_array.from_array(growing.full_images, chunks=(1, 1, SIDE, SIDE)))
     np.testing.assert_array_equal(
-        reconstruct_series(lazy, setup).height_nm, reconstruct_series(growing, setup).height_nm
+        reconstruct_series(lazy, setup, "photometric").height_nm,
+        reconstruct_series(growing, setup, "photometric").height_nm,
     )

@@ -69,15 +69,15 @@ def test_a_scan_with_a_wrong_distance_comes_right_after_calibration(pyramid: Mak
     truth = pyramid(turn_deg=10.0)
     images = simulate(truth, segments(), PIXEL_NM, electrons_per_pixel=20_000)
     believed = segments(distance_mm=6.0)
-    wrong = reconstruct(images, believed, PIXEL_NM, samples=0)
+    wrong = reconstruct(images, believed, PIXEL_NM, "photometric", samples=0)
     assert find_pyramid(wrong.height_nm, PIXEL_NM).tilts_deg.mean() < 19.0
     calibrated = calibrate_on_vickers(wrong, believed)
-    again = reconstruct(images, calibrated, PIXEL_NM, samples=0)
+    again = reconstruct(images, calibrated, PIXEL_NM, "photometric", samples=0)
     np.testing.assert_allclose(find_pyramid(again.height_nm, PIXEL_NM).tilts_deg, 22.0, atol=0.2)
     assert again.z_scale_source == "reference"
 
     island = pyramid(turn_deg=70.0, tilt_deg=18.0, island=True)
-    other = reconstruct(simulate(island, segments(), PIXEL_NM), calibrated, PIXEL_NM, samples=0)
+    other = reconstruct(simulate(island, segments(), PIXEL_NM), calibrated, PIXEL_NM, "photometric", samples=0)
     # a factor makes up for a wrong distance at slopes like those it was found on
     assert np.ptp(other.height_nm) == pytest.approx(np.ptp(island), rel=0.03), "the scale serves other scans"
 
@@ -230,11 +230,11 @@ def test_a_sphere_gives_each_axis_its_scale(segments: Segments) -> None:
     images = simulate(height, segments(), PIXEL_NM, electrons_per_pixel=50_000)
     far = [d.model_copy(update={"distance_mm": 6.0}) if d.name in "BD" else d for d in segments().detectors]
     believed = segments().model_copy(update={"detectors": tuple(d.model_copy(update={"gain": None}) for d in far)})
-    wrong = reconstruct(images, believed, PIXEL_NM, samples=0)
+    wrong = reconstruct(images, believed, PIXEL_NM, "photometric", samples=0)
     calibrated = calibrate_on_sphere(wrong, believed, cap, 120 * PIXEL_NM)
     scale = matrix_of(calibrated)
     assert scale[1, 1] > 1.1 * scale[0, 0]
-    again = reconstruct(images, calibrated, PIXEL_NM, samples=0)
+    again = reconstruct(images, calibrated, PIXEL_NM, "photometric", samples=0)
     rows, columns = np.nonzero(cap)
     true, seen = height[cap], again.height_nm[cap].astype(np.float64)
     design = np.stack([np.ones(rows.size), rows, columns, true], axis=1)

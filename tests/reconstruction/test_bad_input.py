@@ -86,7 +86,7 @@ def test_a_saturated_image(segments: Segments, images: Images) -> None:
 def test_a_small_image_with_one_saturated_pixel_is_no_saturated_image(segments: Segments, images: Images) -> None:
     grey = np.clip(images[:, :8, :8] / images.max() * 200, 0, 255).astype(np.uint8)
     grey[1, 0, 0] = 255
-    assert np.isfinite(reconstruct(grey, segments(gain=None), PIXEL_NM, samples=0).height_nm).all()
+    assert np.isfinite(reconstruct(grey, segments(gain=None), PIXEL_NM, "photometric", samples=0).height_nm).all()
 
 
 def test_no_pixel_with_three_usable_segments(segments: Segments, images: Images) -> None:
@@ -104,9 +104,9 @@ def test_a_region_of_missing_pixels(segments: Segments, images: Images) -> None:
 def test_one_infinite_pixel_does_not_spoil_the_rest(segments: Segments, images: Images, setup: str) -> None:
     """It is no reason to refuse a scan."""
     chosen = segments(gain=None if setup == "gains open" else 1.0)
-    whole = reconstruct(images, chosen, PIXEL_NM, samples=0).height_nm
+    whole = reconstruct(images, chosen, PIXEL_NM, "photometric", samples=0).height_nm
     images[1, 20, 20] = np.inf
-    hurt = reconstruct(images, chosen, PIXEL_NM, samples=0).height_nm
+    hurt = reconstruct(images, chosen, PIXEL_NM, "photometric", samples=0).height_nm
     assert np.abs(hurt - whole).max() < 0.05 * np.ptp(whole)
 
 

@@ -78,7 +78,7 @@ def fine_result(fine: NDArray[np.float64]) -> HeightMap:
 def test_the_blur_of_the_electron_range_is_undone(
     fine: NDArray[np.float64], fine_result: HeightMap, agreement: Agree
 ) -> None:
-    local = agreement(reconstruct(scan(fine), quadrants(), PIXEL_NM, samples=0).height_nm, fine)
+    local = agreement(reconstruct(scan(fine), quadrants(), PIXEL_NM, "photometric", samples=0).height_nm, fine)
     found = agreement(fine_result.height_nm, fine)
     assert local.gain < 0.9, "the slopes of single pixels lose what the range blurs"
     assert found.gain == pytest.approx(1.0, abs=0.03)
@@ -131,7 +131,7 @@ def test_open_gains_are_found_along_with_the_surface(fine: NDArray[np.float64], 
 def test_gains_from_a_level_area_stay(fine: NDArray[np.float64]) -> None:
     images = GREY * scan(fine)
     area = Region(0, 20, 0, 20)
-    photometric = reconstruct(images, quadrants(gain=None), PIXEL_NM, level_region=area, samples=0)
+    photometric = reconstruct(images, quadrants(gain=None), PIXEL_NM, "photometric", level_region=area, samples=0)
     np.testing.assert_array_equal(analytic(images, quadrants(gain=None), level_region=area).gain, photometric.gain)
 
 
@@ -267,7 +267,7 @@ def test_a_shadow_of_the_model_is_no_slope() -> None:
     def tilt(height: NDArray[Any]) -> float:
         return abs(fit_plane(height[floor] - truth[floor])[1]) / PIXEL_NM
 
-    local = reconstruct(images, quadrants(), PIXEL_NM, samples=0).height_nm
+    local = reconstruct(images, quadrants(), PIXEL_NM, "photometric", samples=0).height_nm
     assert tilt(local) > 0.03
     assert tilt(analytic(images).height_nm) < 0.3 * tilt(local)
 

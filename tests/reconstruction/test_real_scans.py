@@ -26,7 +26,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def fei() -> HeightMap:
     series = s4.read_sem(sorted((SEM / "fei_abs_3segment").glob("*.tif")))
-    return s4.reconstruct(series, Setup.from_series(series), samples=0)
+    return s4.reconstruct(series, Setup.from_series(series), method="photometric", samples=0)
 
 
 def test_parallax_of_the_wide_scan_is_taken_off(fei: HeightMap) -> None:
@@ -53,7 +53,7 @@ def vickers() -> tuple[SemSeries, Setup, HeightMap]:
     """Scan, proposed setup and uncalibrated surface; the scan already aligned, so that it is not done five times."""
     series = s4.read_sem(sorted((SEM / "zeiss_qbsd_vickers").glob("*.tif")))
     setup = Setup.from_series(series)
-    result = s4.reconstruct(series, setup, samples=0)
+    result = s4.reconstruct(series, setup, method="photometric", samples=0)
     images, _ = align_segments(series.frame(), series.detector_names)
     aligned = SemSeries.from_arrays(images, series.pixel_size_nm, detector_names=series.detector_names)
     return replace(aligned, saturation=series.saturation), setup, result
@@ -81,7 +81,7 @@ def test_any_two_adjacent_facets_calibrate_all_four(
 ) -> None:
     series, setup, uncalibrated = vickers
     calibrated = calibrate_on_vickers(uncalibrated, setup, facets=facets)
-    result = s4.reconstruct(series, calibrated, samples=0)
+    result = s4.reconstruct(series, calibrated, method="photometric", samples=0)
     pyramid = pyramid_of(result)
     tilts = pyramid.tilts_deg
     assert np.ptp(tilts) < 1.5, "facets agree among themselves, relative to their mean"

@@ -27,7 +27,7 @@ def scene() -> Callable[[str], tuple[HeightMap, Any]]:
         if name not in done:
             setup = Setup.from_json(SCENES / f"{name}.json")
             with np.load(SCENES / f"{name}.npz", allow_pickle=False) as data:
-                result = reconstruct(data["images"], setup, float(data["pixel_size_nm"]), samples=4)
+                result = reconstruct(data["images"], setup, float(data["pixel_size_nm"]), "photometric", samples=4)
                 done[name] = result, data["height_nm"]
         return done[name]
 

@@ -18,7 +18,7 @@ PIXEL_NM = 30.0
 
 def reason(height: Any, setup: Setup, pixel_nm: float = PIXEL_NM, electrons: float | None = 20_000) -> Any:
     images = simulate(height, setup, pixel_nm, electrons_per_pixel=electrons)
-    return reconstruct(images, setup, pixel_nm, samples=0).reason
+    return reconstruct(images, setup, pixel_nm, "photometric", samples=0).reason
 
 
 def test_a_gentle_surface_is_believed(segments: Segments) -> None:
@@ -30,7 +30,7 @@ def test_missing_pixels_are_named(segments: Segments) -> None:
     images = simulate(np.zeros((32, 32)), segments(), PIXEL_NM, electrons_per_pixel=20_000)
     images[:2, 4:8, 5:9] = np.nan
     images[0, 20, 20] = np.nan  # three are left
-    result = reconstruct(images, segments(), PIXEL_NM, samples=0)
+    result = reconstruct(images, segments(), PIXEL_NM, "photometric", samples=0)
     expected = np.zeros((32, 32), bool)
     expected[4:8, 5:9] = True
     np.testing.assert_array_equal((result.reason & Reason.MISSING) > 0, expected)

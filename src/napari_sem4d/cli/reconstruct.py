@@ -33,7 +33,7 @@ SUFFIXES = (".tif", ".tiff", ".npz")
 
 # By name, since loading the algorithms for ``--help`` would take seconds; a test holds them against METHODS.
 MethodName = enum.StrEnum("MethodName", {name: name for name in METHOD_WORDS})  # type: ignore[misc]  # not a literal
-_QUICKEST = MethodName("photometric")
+_MOST_ACCURATE = MethodName("vift")
 
 
 def reconstruct(
@@ -44,7 +44,7 @@ def reconstruct(
     ] = None,
     pixel_size_nm: PixelSize = None,
     detectors: Detectors = None,
-    method: Annotated[MethodName, typer.Option(help=method_help())] = _QUICKEST,
+    method: Annotated[MethodName, typer.Option(help=method_help())] = _MOST_ACCURATE,
     region: RegionText = None,
     level_region: LevelRegionText = None,
     reference_region: ReferenceRegionText = None,

@@ -19,7 +19,7 @@ from napari_sem4d.reconstruction.reconstruct import Method, reconstruct
 def reconstruct_series(
     series: SemSeries,
     setup: Setup,
-    method: Method = "photometric",
+    method: Method = "vift",
     *,
     roi: Region | None = None,
     reference_region: Region | None = None,

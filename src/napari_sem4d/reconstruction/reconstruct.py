@@ -41,7 +41,7 @@ def reconstruct(
     images: ArrayLike | SemSeries | Sequence[NDArray[Any]],
     setup: Setup,
     pixel_size_nm: float | None = None,
-    method: Method = "photometric",
+    method: Method = "vift",
     *,
     roi: Region | None = None,
     level_region: Region | None = None,
