@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -34,6 +35,12 @@ class _Channel(_Model):
         None, description="Black level: grey level without beam; null: solve for it, the z scale is then arbitrary"
     )
     offset_sigma: NonNegative | None = None
+    contrast: float | None = Field(
+        None, description="Contrast setting of the microscope that gain and offset were found at; null: not known"
+    )
+    brightness: float | None = Field(
+        None, description="Brightness setting of the microscope that the offset was found at; null: not known"
+    )
 
 
 class _Diode(_Channel):
@@ -113,6 +120,14 @@ class SignedSum(_Channel):
 Detector = Annotated[AnnularSegment | Ring | Disc | SignedSum, Field(discriminator="kind")]
 
 
+class Contribution(_Model):
+    """One thing that the uncertainty of a calibration is made of."""
+
+    name: str = Field(description="Such as 'tilt of the facets'")
+    value: str = Field("", description="What is known of it, in words")
+    relative_sigma: NonNegative = Field(description="What it adds to the relative one-sigma uncertainty of the scale")
+
+
 class SlopeCalibration(_Model):
     """Correction of the measured slopes, found on an object of known slope or height.
 
@@ -124,6 +139,16 @@ class SlopeCalibration(_Model):
     reference: str = Field(description="What was measured, for example 'Vickers indent, two facets at 22.0 deg'")
     beam_energy_kev: Positive | None = None
     working_distance_mm: Positive | None = None
+    contributions: tuple[Contribution, ...] = Field(
+        (), description="What relative_sigma is the root sum of squares of; empty: not kept"
+    )
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = math.hypot(*(c.relative_sigma for c in self.contributions))
+        if self.contributions and not math.isclose(total, self.relative_sigma, rel_tol=1e-6):
+            raise ValueError(f"relative_sigma {self.relative_sigma} is not the root sum of its contributions, {total}")
+        return self
 
     @model_validator(mode="after")
     def _keeps_the_sign(self) -> Self:
@@ -174,6 +199,9 @@ class Setup(_Model):
     stage_bias_v: float = Field(0.0, description="Stage bias, V; other than 0 it bends the electrons")
     geometry_verified: bool = Field(
         True, description="False for presets: radii and distances are typical values, check your manual"
+    )
+    sign_known: bool = Field(
+        True, description="False while azimuths that were estimated from images may all be wrong by 180 degrees"
     )
     notes: tuple[str, ...] = Field((), description="Where the values come from and what to check")
     slope_calibration: SlopeCalibration | None = None

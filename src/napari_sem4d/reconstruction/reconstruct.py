@@ -23,7 +23,7 @@ from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import check_geometry, take_in
-from napari_sem4d.reconstruction.uncertainty import z_scale
+from napari_sem4d.reconstruction.z_scale import z_scale
 from napari_sem4d.registration.segments import align_segments
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def reconstruct(
             "seed": seed,
             "setup": setup.model_dump(mode="json"),
             "sources": list(scan.sources),
-            "z_scale_budget": dict(judged.budget),
+            "z_scale_budget": judged.budget.as_json(),
             **estimate.details,
         },
     )

@@ -1,0 +1,189 @@
+"""Where the scale of z comes from and what it is worth: its budget. No heights, no images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sem4d.model.height import ZScaleSource
+from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
+from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup, SignedSum
+from napari_sem4d.physics.detectors import diode_terms, solid_angle_elements
+from napari_sem4d.physics.plane_emission import TabulatedEmission
+
+Diode = AnnularSegment | Ring | Disc
+
+# What a value is known to when the setup does not say: a good drawing and a calliper, a data sheet.
+_DEFAULT_LENGTH_SIGMA_MM = 0.1
+_DEFAULT_THRESHOLD_SIGMA_KEV = 0.3
+_DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
+_LARGEST_SIGMA = 0.5  # a scale known worse than this is none
+_EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant (physics.md 5.6)
+_MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
+_SMALL_SLOPE = 0.05  # signals are still linear in the slope
+
+# Quantities of a diode that the slope constant rests on: field, name and unit.
+_LENGTHS = (
+    ("distance_mm", "distance", "mm"),
+    ("inner_radius_mm", "inner radius", "mm"),
+    ("outer_radius_mm", "outer radius", "mm"),
+    ("radius_mm", "radius", "mm"),
+    ("polar_deg", "polar angle", "°"),
+    ("span_deg", "span", "°"),
+    ("energy_threshold_kev", "energy threshold", "keV"),
+)
+_DEFAULT_SIGMA = {"mm": _DEFAULT_LENGTH_SIGMA_MM, "keV": _DEFAULT_THRESHOLD_SIGMA_KEV, "°": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class ZScale:
+    """Where the scale of z comes from and what it is worth.
+
+    Attributes
+    ----------
+    source : {"geometry", "reference", "arbitrary"}
+    relative_sigma : float
+        One standard deviation, NaN when arbitrary; the total of the budget otherwise.
+    budget : ScaleBudget
+        Contributions, line by line; also of an arbitrary scale, to show what is missing.
+    reason : str
+        Why it is not better, for the user; empty when nothing stands in the way.
+    """
+
+    source: ZScaleSource
+    relative_sigma: float
+    budget: ScaleBudget
+    reason: str
+
+
+def z_scale(setup: Setup, level: NDArray[np.float64]) -> ZScale:
+    """Judge the z scale of a setup.
+
+    Parameters
+    ----------
+    setup : Setup
+    level : (detector,)
+        Mean grey level of each channel above its black level.
+    """
+    calibration = setup.slope_calibration
+    if calibration is not None:
+        lines = [BudgetLine(c.name, c.value, c.relative_sigma) for c in calibration.contributions]
+        budget = ScaleBudget(tuple(lines))
+        if not lines:  # of a setup file that says no more
+            budget = ScaleBudget((BudgetLine("reference", calibration.reference, calibration.relative_sigma),))
+        return ZScale("reference", calibration.relative_sigma, budget, "")
+    reasons = []
+    unknown = [d.name for d in setup.detectors if d.offset is None]
+    if unknown:
+        reasons.append(f"the black level of {', '.join(unknown)} is not known")
+    differences = [d.name for d in setup.detectors if _is_difference(d)]
+    if differences and any(d.gain is None for d in setup.detectors):
+        reasons.append(
+            f"{', '.join(differences)} is a difference of segments, which measures slope only if all gains are known"
+        )
+    if not setup.straight_paths:
+        reasons.append("an immersion lens or stage bias bends the electrons")
+    budget = geometry_budget(setup, level)
+    if reasons:
+        return ZScale("arbitrary", math.nan, budget, " and ".join(reasons))
+    if budget.total > _LARGEST_SIGMA:
+        reason = f"the {budget.largest.name} is too poorly known (z scale within {100 * budget.total:.0f} %)"
+        return ZScale("arbitrary", math.nan, budget, reason)
+    return ZScale("geometry", budget.total, budget, "")
+
+
+def geometry_budget(setup: Setup, level: NDArray[np.float64]) -> ScaleBudget:
+    """Budget of the mean slope constant from every quantity it rests on when no reference was measured.
+
+    Distances, radii and thresholds belong to one piece of hardware and err together; black levels err one by one.
+    """
+    diodes = [diode for detector in setup.detectors for _, diode in diode_terms(detector)]
+    lines = []
+    for field, name, unit in _LENGTHS:
+        having = [d for d in diodes if field in type(d).model_fields]
+        sigmas = [_sigma(d, field, unit) for d in having]
+        effects = [_effect(d, setup, field, s) for d, s in zip(having, sigmas, strict=True)]
+        measured = [effect for effect in effects if effect is not None]
+        given = any(getattr(d, f"{field}_sigma") is not None for d in having)
+        if measured and (unit != "°" or any(sigmas)):
+            words = _words([getattr(d, field) for d in having], sigmas, unit, given)
+            lines.append(BudgetLine(name, words, float(np.mean(measured))))
+    material = "not named: carbon to gold" if setup.material is None else setup.material
+    lines += [
+        _black_level(setup, level),
+        BudgetLine("material", material, _MATERIAL_SIGMA if setup.material is None else 0.0),
+        BudgetLine("emission model", "Monte Carlo of tilted planes", _EMISSION_SIGMA),
+    ]
+    return ScaleBudget(tuple(lines))
+
+
+def slope_constants(setup: Setup) -> NDArray[np.float64]:
+    """Relative change of the flat signal of each channel per unit slope, (detector, 2) for dz/dx and dz/dy.
+
+    Zero for a channel whose flat signal is zero (a difference of segments).
+    """
+    return np.array([_slope_constant(diode_terms(d), setup) for d in setup.detectors])
+
+
+def _slope_constant(terms: Sequence[tuple[float, Diode]], setup: Setup) -> NDArray[np.float64]:
+    emission = TabulatedEmission.of(setup.material, setup.beam_energy_kev)
+    s = _SMALL_SLOPE
+    # normals of planes that rise to the right, fall to it, rise upwards and fall
+    normals = np.array([(-s, 0, 1), (s, 0, 1), (0, -s, 1), (0, s, 1), (0, 0, 1)], np.float64)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    signals = np.zeros(5)
+    for weight, diode in terms:
+        elements = solid_angle_elements(diode, setup.axis_offset_mm)
+        signals += weight * emission.facet_signals(normals, normals[-1], *elements, diode.energy_threshold_kev)
+    if not signals[-1] > 0:
+        return np.zeros(2)
+    return np.asarray((signals[0:4:2] - signals[1:4:2]) / (2 * s * signals[-1]), np.float64)
+
+
+def _effect(diode: Diode, setup: Setup, field: str, sigma: float) -> float | None:
+    """Relative change of a diode's slope constant for one sigma; None for one that sees no slope, such as a ring."""
+    value = getattr(diode, field)
+
+    def size(changed: float) -> float:
+        other = diode.model_copy(update={field: max(changed, 1e-6)})
+        return float(np.hypot(*_slope_constant([(1.0, other)], setup)))
+
+    middle = size(value)
+    if middle < 1e-3:
+        return None
+    # the span of a full circle, or an inner radius of zero, can go one way only
+    low, high = max(value - sigma / 2, 0.0), value + sigma / 2
+    return abs(size(high) - size(low)) / middle if sigma > 0 else 0.0
+
+
+def _black_level(setup: Setup, level: NDArray[np.float64]) -> BudgetLine:
+    """Line of the black levels; that of a difference of segments is an additive tilt, no scale."""
+    counting = [(d, abs(g)) for d, g in zip(setup.detectors, level, strict=True) if not _is_difference(d)]
+    if any(d.offset is None for d, _ in counting):
+        return BudgetLine("black level", "not measured", None)
+    assumed = " (assumed)" if any(d.offset_sigma is None for d, _ in counting) else ""
+    shares = [_DEFAULT_OFFSET_SIGMA if d.offset_sigma is None else d.offset_sigma / g for d, g in counting]
+    words = f"± {100 * float(np.mean(shares)) if shares else 0.0:.2g} % of the signal each{assumed}"
+    return BudgetLine("black level", words, float(np.mean(shares) / math.sqrt(len(shares))) if shares else 0.0)
+
+
+def _is_difference(detector: Detector) -> bool:
+    return isinstance(detector, SignedSum) and any(term.weight < 0 for term in detector.terms)
+
+
+def _sigma(diode: Diode, field: str, unit: str) -> float:
+    given: float | None = getattr(diode, f"{field}_sigma")
+    return _DEFAULT_SIGMA[unit] if given is None else given
+
+
+def _words(values: Sequence[float], sigmas: Sequence[float], unit: str, given: bool) -> str:
+    def span(numbers: Sequence[float], text: Callable[[float], str]) -> str:
+        low, high = text(min(numbers)), text(max(numbers))
+        return low if low == high else f"{low} to {high}"
+
+    assumed = "" if given else " (assumed)"
+    return f"{span(values, '{:.5g}'.format)} ± {span(sigmas, '{:.2g}'.format)} {unit}{assumed}"
