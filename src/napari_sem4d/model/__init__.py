@@ -3,9 +3,11 @@
 from napari_sem4d.model.errors import Cancelled, InputError
 from napari_sem4d.model.height import HeightMap, HeightSeries, Reason, ZScaleSource
 from napari_sem4d.model.region import Region
+from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
 from napari_sem4d.model.series import ScanMetadata, SemSeries
 from napari_sem4d.model.setup import (
     AnnularSegment,
+    Contribution,
     Detector,
     Disc,
     Ring,
@@ -18,7 +20,9 @@ from napari_sem4d.model.specimen import Specimen
 
 __all__ = [
     "AnnularSegment",
+    "BudgetLine",
     "Cancelled",
+    "Contribution",
     "Detector",
     "Disc",
     "HeightMap",
@@ -27,6 +31,7 @@ __all__ = [
     "Reason",
     "Region",
     "Ring",
+    "ScaleBudget",
     "ScanMetadata",
     "SemSeries",
     "Setup",
