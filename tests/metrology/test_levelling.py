@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_sem4d.metrology.levelling import fit_plane, quadratic_terms, remove_plane
+from napari_sem4d.metrology.levelling import (
+    facet_pixels,
+    fit_plane,
+    level_on,
+    level_on_facet,
+    level_on_points,
+    quadratic_terms,
+    remove_plane,
+    zero_on,
+)
 from napari_sem4d.model import InputError
 
 numbers = st.floats(-100, 100)
@@ -86,3 +95,107 @@ def test_the_sag_of_a_field_is_the_term_times_half_its_width_squared() -> None:
     x = (np.arange(101) - 50) * pixel
     dome = np.broadcast_to(-15e3 * (x / 250e3) ** 2, (80, 101)).astype(np.float32)
     assert quadratic_terms(dome, pixel)[0] * 250e3**2 == pytest.approx(-15e3, rel=1e-4)
+
+
+def with_samples(as_map: Any, height: NDArray[Any], **values: Any) -> Any:
+    """A map whose samples differ from it by planes, as a poorly known gain makes them."""
+    rng = np.random.default_rng(5)
+    planes = np.stack([plane(30, 40, *rng.standard_normal(3)) for _ in range(16)])
+    noise = 0.1 * rng.standard_normal((16, 30, 40))
+    return as_map(height, samples=(height + planes + noise).astype(np.float32), **values)
+
+
+GROUND = np.zeros((30, 40), bool)
+GROUND[:, :15] = True
+TILTED_HILL = plane(30, 40, 5.0, 0.3, -0.2) + np.where(GROUND, 0.0, 50.0).astype(np.float32)
+
+
+def test_an_area_made_level_is_the_zero_of_all_samples(as_map: Any) -> None:
+    result = with_samples(as_map, TILTED_HILL)
+    levelled = level_on(result, GROUND)
+    np.testing.assert_allclose(levelled.height_nm, np.where(GROUND, 0.0, 50.0), atol=1e-4)
+    np.testing.assert_allclose([fit_plane(s, GROUND) for s in levelled.samples], 0.0, atol=1e-5)
+    assert levelled.sigma_nm[GROUND].mean() < levelled.sigma_nm[:, 30:].mean()  # surer where the zero is
+    assert levelled.sigma_nm.mean() < 0.3  # the planes, of some ten, are gone
+    assert levelled.provenance["levelling"][0]["slope_right"] == pytest.approx(0.3 / 12.0, rel=1e-4)
+
+
+def test_the_map_that_was_levelled_stays_as_it_was(as_map: Any) -> None:
+    result = with_samples(as_map, TILTED_HILL, provenance={"method": "vift"})
+    before, samples = result.height_nm.copy(), result.samples.copy()
+    twice = zero_on(level_on(result, GROUND), ~GROUND)
+    assert (result.height_nm == before).all()
+    assert (result.samples == samples).all()
+    assert result.provenance == {"method": "vift"}
+    assert [line["by"] for line in twice.provenance["levelling"]] == [
+        "an area of 450 pixels",
+        "zero on an area of 750 pixels",
+    ]
+
+
+def test_zero_moves_the_datum_and_no_slope(as_map: Any) -> None:
+    result = with_samples(as_map, TILTED_HILL)
+    zeroed = zero_on(result, GROUND)
+    assert zeroed.height_nm[GROUND].mean() == pytest.approx(0.0, abs=1e-4)
+    np.testing.assert_allclose(np.ptp(zeroed.height_nm - result.height_nm), 0.0, atol=1e-4)
+    assert zeroed.sigma_nm[GROUND].mean() < zeroed.sigma_nm[:, 30:].mean()
+
+
+def test_without_samples_the_sigma_stays_and_says_so_once(as_map: Any) -> None:
+    twice = level_on(zero_on(as_map(TILTED_HILL, sigma_nm=np.full((30, 40), 2.0)), GROUND), GROUND)
+    assert (twice.sigma_nm == 2.0).all()
+    assert len([w for w in twice.warnings if "before levelling" in w]) == 1
+
+
+def test_three_points_are_put_at_zero(as_map: Any) -> None:
+    points = [(5.0, 4.0), (25.0, 5.0), (14.0, 12.0)]
+    levelled = level_on_points(with_samples(as_map, TILTED_HILL), points)
+    np.testing.assert_allclose(levelled.height_nm, np.where(GROUND, 0.0, 50.0), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([(5.0, 4.0), (10.0, 9.0), (15.0, 14.0)], "on a line"),
+        ([(5.0, 4.0), (10.0, 9.0)], "mark three"),
+        ([(5.0, 4.0), (10.0, 30.0), (15.0, 90.0)], "15, 90"),
+    ],
+)
+def test_points_that_make_no_plane_are_refused(as_map: Any, points: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        level_on_points(as_map(TILTED_HILL), points)
+
+
+def roof(noise: float = 0.3) -> NDArray[np.float32]:
+    """Two facets that meet at column 24, with noise and a grain of dust on the left one."""
+    columns = np.mgrid[:30, :40][1]
+    height = np.where(columns < 24, 1.5 * columns, 36.0 - 2.0 * (columns - 24)) + noise * rough()
+    height[10:13, 5:8] += 40.0
+    return height.astype(np.float32)
+
+
+def test_a_roughly_drawn_facet_becomes_level(as_map: Any) -> None:
+    drawn = np.zeros((30, 40), bool)
+    drawn[3:27, 2:32] = True  # reaches well over the ridge
+    facet = facet_pixels(roof(), drawn)
+    assert not facet[:, 26:].any()
+    assert not facet[10:13, 5:8].any()
+    assert facet[3:27, 2:22].mean() > 0.9
+    levelled = level_on_facet(as_map(roof()), drawn)
+    assert fit_plane(levelled.height_nm, facet)[1:] == pytest.approx((0.0, 0.0), abs=1e-4)
+    assert abs(fit_plane(level_on(as_map(roof()), drawn).height_nm, facet)[1]) > 0.2  # what a plain fit would give
+
+
+def test_a_facet_needs_some_pixels(as_map: Any) -> None:
+    drawn = np.zeros((30, 40), bool)
+    drawn[3:6, 2:5] = True
+    with pytest.raises(InputError, match="larger area"):
+        level_on_facet(as_map(roof()), drawn)
+
+
+def test_pixels_without_a_height_stay_without(as_map: Any) -> None:
+    height = TILTED_HILL.copy()
+    height[:, 38:] = np.nan
+    levelled = level_on(as_map(height), GROUND)
+    assert np.isnan(levelled.height_nm[:, 38:]).all()
+    assert np.isfinite(levelled.height_nm[:, :38]).all()

@@ -114,3 +114,27 @@ def test_frames_make_a_series() -> None:
 def test_frames_without_their_times_make_no_series(frames: int, times: int) -> None:
     with pytest.raises(InputError, match="do not make a series"):
         HeightSeries.from_frames([height_map(np.zeros((4, 5)))] * frames, np.zeros(times))
+
+
+def test_a_figure_that_noise_shifts_says_so_in_its_sigma() -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.standard_normal((17, 40, 40)).astype(np.float32)
+    result = height_map(noise[0], samples=noise[0] + noise[1:], z_scale_uncertainty=0.0)
+    value, sigma = result.evaluate(lambda z: z.std())
+    assert value == pytest.approx(1.0, rel=0.1)  # all of it noise
+    assert sigma == pytest.approx(np.sqrt(2) - 1, rel=0.1)  # a second dose of noise adds that much
+
+
+def test_a_figure_that_does_not_grow_with_the_height_has_no_scale_error() -> None:
+    height, _, _ = step()
+    result = height_map(height, samples=np.stack([height]).astype(np.float32), z_scale_uncertainty=0.05)
+    share, sigma = result.evaluate(lambda z: (z > z.mean()).mean())
+    assert (share, sigma) == (0.5, 0.0)
+
+
+def test_an_array_of_figures_is_evaluated_at_once() -> None:
+    height, _, _ = step()
+    result = height_map(height, samples=np.stack([height + 1, height - 1]).astype(np.float32), z_scale_uncertainty=0.0)
+    value, sigma = result.evaluate(lambda z: z.mean(axis=0))
+    assert value.shape == sigma.shape == (20,)
+    assert sigma == pytest.approx(np.ones(20))

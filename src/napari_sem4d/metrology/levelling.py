@@ -1,14 +1,31 @@
-"""Planes and curvatures fitted to height maps and taken off. No images, no detectors."""
+"""Planes, curvatures and zeros fitted to height maps and taken off. No images, no detectors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.height import HeightMap
+
+Plane: TypeAlias = tuple[float, float, float]  # Python 3.11
+"""``z = z0 + a * column + b * row``."""
+
+_POINT_RADIUS_PX = 2.5
+_FACET_SMOOTHING_PX = 1.5  # for the slopes from which the search starts
+_FACET_SIGMAS = 2.5
+_MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
+_FEWEST_FACET_PIXELS = 10
+_MOST_FACET_STEPS = 50
+_SIGMA_IS_OLD = "sigma is that of before levelling: the map has no samples to take it from"
 
 
-def fit_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> tuple[float, float, float]:
+def fit_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> Plane:
     """Least-squares plane ``z = z0 + a * column + b * row`` over the finite pixels of ``mask`` (default: all).
 
     Returns
@@ -32,7 +49,11 @@ def fit_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = N
 
 def remove_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Height minus its least-squares plane over ``mask`` (default: all)."""
-    z0, a, b = fit_plane(height_nm, mask)
+    return _without(height_nm, fit_plane(height_nm, mask))
+
+
+def _without(height_nm: NDArray[np.float32], plane: Plane) -> NDArray[np.float32]:
+    z0, a, b = plane
     rows = np.arange(height_nm.shape[0], dtype=np.float64)[:, None]
     columns = np.arange(height_nm.shape[1], dtype=np.float64)[None, :]
     return np.asarray(height_nm - (z0 + a * columns + b * rows), np.float32)
@@ -52,3 +73,135 @@ def quadratic_terms(height_nm: NDArray[np.float32], pixel_size_nm: float) -> tup
     design = np.stack([t.ravel() for t in terms], axis=1)
     c = np.linalg.lstsq(design, height_nm.ravel().astype(np.float64), rcond=None)[0]
     return float(c[3] / scale**2), float(c[4] / scale**2), float(c[5] / scale**2)
+
+
+def level_on(result: HeightMap, mask: NDArray[np.bool_]) -> HeightMap:
+    """Make an area level: its least-squares plane becomes the zero of the height.
+
+    A plane is subtracted, nothing is turned, so lateral distances stay. Every sample is levelled on its own plane and
+    ``sigma_nm`` is taken from them anew: near zero on the area, growing away from it. The provenance says what was
+    taken off.
+
+    Parameters
+    ----------
+    result : HeightMap
+    mask : (y, x) bool
+        The area.
+
+    Returns
+    -------
+    HeightMap
+        A new one; ``result`` stays as it is.
+
+    Raises
+    ------
+    InputError
+        If the mask has another shape than the map or marks fewer than three pixels.
+    """
+    use = result.marked(mask)
+    return _levelled(result, lambda z: fit_plane(z, use), f"an area of {np.count_nonzero(use)} pixels")
+
+
+def level_on_facet(result: HeightMap, mask: NDArray[np.bool_]) -> HeightMap:
+    """Make a facet level: as :func:`level_on`, but the area may be drawn roughly, see :func:`facet_pixels`."""
+    use = facet_pixels(result.height_nm, result.marked(mask))
+    return _levelled(result, lambda z: fit_plane(z, use), f"a facet of {np.count_nonzero(use)} pixels")
+
+
+def level_on_points(result: HeightMap, points: Sequence[tuple[float, float]]) -> HeightMap:
+    """Put three points at zero: as :func:`level_on`, with the plane through them.
+
+    Parameters
+    ----------
+    result : HeightMap
+    points : three (row, column)
+        Pixels of the map. The height of a point is the mean of the pixels within 2.5 pixels.
+
+    Raises
+    ------
+    InputError
+        If there are not three, one is off the map, or they lie on a line.
+    """
+    places = np.array(points, np.float64)
+    if places.shape != (3, 2):
+        raise InputError(f"{len(places)} points make no plane: mark three")
+    rows, columns = np.ogrid[: result.height_nm.shape[0], : result.height_nm.shape[1]]
+    around = [
+        result.marked(np.hypot(rows - row, columns - column) <= _POINT_RADIUS_PX, f"the point {row:.0f}, {column:.0f}")
+        for row, column in places
+    ]
+    centres = np.array([np.argwhere(disc).mean(axis=0) for disc in around])
+    design = np.column_stack([np.ones(3), centres[:, 1], centres[:, 0]])
+    if abs(np.linalg.det(design)) < _POINT_RADIUS_PX**2:  # twice the area of the triangle
+        raise InputError("the three points lie on a line or on each other: mark three corners of a wide triangle")
+    inverse = np.linalg.inv(design)
+
+    def plane(z: NDArray[np.float32]) -> Plane:
+        z0, a, b = inverse @ [z[disc].mean(dtype=np.float64) for disc in around]
+        return float(z0), float(a), float(b)
+
+    return _levelled(result, plane, "three points")
+
+
+def zero_on(result: HeightMap, mask: NDArray[np.bool_]) -> HeightMap:
+    """Count heights from the mean height of an area; slopes stay. Otherwise as :func:`level_on`."""
+    use = result.marked(mask)
+    return _levelled(
+        result,
+        lambda z: (float(z[use].mean(dtype=np.float64)), 0.0, 0.0),
+        f"zero on an area of {np.count_nonzero(use)} pixels",
+    )
+
+
+def facet_pixels(height_nm: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels (y, x) of a roughly drawn area that lie on its plane: edges, dust and neighbouring facets are left out.
+
+    More than half of the area must be the facet: it starts from the median slopes, then leaves out what is further
+    from the plane than 2.5 robust standard deviations, until nothing changes.
+
+    Raises
+    ------
+    InputError
+        If fewer than ten pixels are on a common plane.
+    """
+    smooth = ndimage.gaussian_filter(height_nm, _FACET_SMOOTHING_PX)
+    d_row, d_column = (np.asarray(d, np.float32) for d in np.gradient(smooth))
+    use = np.asarray(mask & np.isfinite(d_row) & np.isfinite(d_column), np.bool_)
+    if np.count_nonzero(use) < _FEWEST_FACET_PIXELS:
+        raise InputError(f"a facet needs at least {_FEWEST_FACET_PIXELS} pixels with a height: draw a larger area")
+    slopes = float(np.median(d_column[use])), float(np.median(d_row[use]))
+    plane: Plane = (float(np.median(_without(height_nm, (0.0, *slopes))[use])), *slopes)
+    rounding = 1e-6 * float(np.ptp(height_nm[use]))
+    facet = np.zeros_like(use)
+    for _ in range(_MOST_FACET_STEPS):
+        distance: NDArray[np.float32] = np.abs(_without(height_nm, plane))
+        spread = _MAD_TO_SIGMA * float(np.median(distance[use]))
+        before, facet = facet, np.asarray(use & (distance <= _FACET_SIGMAS * spread + rounding), np.bool_)
+        if np.count_nonzero(facet) < _FEWEST_FACET_PIXELS:
+            raise InputError("there is no facet in the area: draw it on one side of a crystal")
+        if (before == facet).all():
+            break
+        plane = fit_plane(height_nm, facet)
+    return facet
+
+
+def _levelled(result: HeightMap, plane_of: Callable[[NDArray[np.float32]], Plane], by: str) -> HeightMap:
+    """Take the plane of the height off the height, and that of each sample off the sample."""
+    plane = plane_of(result.height_nm)
+    height = _without(result.height_nm, plane)
+    samples, sigma, warnings = result.samples, result.sigma_nm, result.warnings
+    if samples is not None:
+        samples = np.stack([_without(draw, plane_of(draw)) for draw in samples])
+        sigma = np.sqrt(np.mean((samples - height) ** 2, axis=0))
+    elif _SIGMA_IS_OLD not in warnings:
+        warnings = (*warnings, _SIGMA_IS_OLD)
+    pixel = result.pixel_size_nm
+    record = {"by": by, "z0": plane[0], "slope_right": plane[1] / pixel, "slope_down": plane[2] / pixel}
+    return replace(
+        result,
+        height_nm=height,
+        sigma_nm=sigma,
+        samples=samples,
+        warnings=warnings,
+        provenance={**result.provenance, "levelling": [*result.provenance.get("levelling", ()), record]},
+    )

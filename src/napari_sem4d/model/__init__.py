@@ -1,7 +1,7 @@
 """Plain, validated data: series, setup, specimen, height map. No torch, no Qt, no vendor file formats."""
 
 from napari_sem4d.model.errors import Cancelled, InputError
-from napari_sem4d.model.height import HeightMap, HeightSeries, Reason, ZScaleSource
+from napari_sem4d.model.height import Figure, HeightMap, HeightSeries, Reason, ZScaleSource
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
 from napari_sem4d.model.series import ScanMetadata, SemSeries
@@ -25,6 +25,7 @@ __all__ = [
     "Contribution",
     "Detector",
     "Disc",
+    "Figure",
     "HeightMap",
     "HeightSeries",
     "InputError",

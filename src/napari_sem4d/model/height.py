@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.region import Region
@@ -24,6 +24,7 @@ class Reason(enum.IntFlag):
     TOO_STEEP = 4
     BELOW_RANGE = 8
     UNTRAINED = 16
+    OUTSIDE = 32
     UNMEASURED = MISSING | SHADOWED | TOO_STEEP
 
     @property
@@ -38,7 +39,24 @@ _WORDS = {
     Reason.TOO_STEEP: "steeper than the horizon of the detectors: fewer than three segments see the facet",
     Reason.BELOW_RANGE: "features narrower than the exit radius of the electrons",
     Reason.UNTRAINED: "outside of what the Vision Field Transformer was trained on",
+    Reason.OUTSIDE: "outside of the region of interest: not reconstructed",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number read out of a height map.
+
+    Attributes
+    ----------
+    value, sigma : float
+        ``sigma`` is one standard deviation, NaN when the map has no samples.
+    unit : str
+    """
+
+    value: float
+    sigma: float
+    unit: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +66,8 @@ class HeightMap:
     Attributes
     ----------
     height_nm : (y, x) float32
-        Height, positive towards the detector, rows run down. When ``z_scale_source`` is ``"arbitrary"`` the
+        Height, positive towards the detector, rows run down; NaN outside of a region of interest that is no upright
+        rectangle. When ``z_scale_source`` is ``"arbitrary"`` the
         numbers are computed with nominal values and carry no unit: show and save them as "a.u." (see ``unit``).
     sigma_nm : (y, x) float32
         One standard deviation of ``height_nm`` after removal of a plane, model error included, the error of the
@@ -107,6 +126,52 @@ class HeightMap:
         """Unit of the height for displays and files: ``"nm"``, or ``"a.u."`` when the z scale is arbitrary."""
         return "a.u." if self.z_scale_source == "arbitrary" else "nm"
 
+    def evaluate(
+        self, statistic: Callable[[NDArray[np.float32]], ArrayLike]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Evaluate a statistic of the height, with its standard deviation.
+
+        The deviation is the root mean square distance of the statistic of every sample from that of the height, and,
+        in quadrature, what one standard deviation of the z scale changes. Where noise shifts a statistic (it makes
+        every surface rougher) the samples are shifted once more by the same noise, so the shift counts as an error.
+
+        Parameters
+        ----------
+        statistic : callable
+            Gets heights (y, x) and returns a number or an array of numbers.
+
+        Returns
+        -------
+        value, sigma : float64 arrays of the shape that ``statistic`` returns
+            ``sigma`` is NaN when the map has no samples.
+        """
+        value = np.asarray(statistic(self.height_nm), np.float64)
+        if self.samples is None:
+            return value, np.full_like(value, np.nan)
+        spread = np.mean([(np.asarray(statistic(draw), np.float64) - value) ** 2 for draw in self.samples], axis=0)
+        if np.isnan(self.z_scale_uncertainty):
+            return value, np.sqrt(spread)
+        up, down = (
+            np.asarray(statistic(self.height_nm * np.float32(1 + u)), np.float64)
+            for u in (self.z_scale_uncertainty, -self.z_scale_uncertainty)
+        )
+        return value, np.sqrt(spread + ((up - down) / 2) ** 2)
+
+    def marked(self, mask: NDArray[np.bool_], name: str = "mask") -> NDArray[np.bool_]:
+        """Return the pixels (y, x) of a mask that have a height.
+
+        Raises
+        ------
+        InputError
+            If there is none, or the mask has another shape than the map; the message calls it ``name``.
+        """
+        if mask.shape != self.height_nm.shape or not (mask & np.isfinite(self.height_nm)).any():
+            raise InputError(
+                f"{name} must mark at least one pixel with a height of the map of {self.height_nm.shape}, got shape "
+                f"{mask.shape} with {int(np.count_nonzero(mask))} pixels marked"
+            )
+        return np.asarray(mask & np.isfinite(self.height_nm))
+
     def difference(self, mask_a: NDArray[np.bool_], mask_b: NDArray[np.bool_]) -> tuple[float, float]:
         """Mean height of ``mask_a`` minus that of ``mask_b``, with its standard deviation.
 
@@ -126,20 +191,9 @@ class HeightMap:
         InputError
             If a mask is empty or has another shape than the map.
         """
-        for name, mask in (("mask_a", mask_a), ("mask_b", mask_b)):
-            if mask.shape != self.height_nm.shape or not mask.any():
-                raise InputError(
-                    f"{name} must mark at least one pixel of the map of {self.height_nm.shape}, got shape {mask.shape} "
-                    f"with {int(np.count_nonzero(mask))} pixels marked"
-                )
-        value = float(self.height_nm[mask_a].mean(dtype=np.float64) - self.height_nm[mask_b].mean(dtype=np.float64))
-        if self.samples is None:
-            return value, float("nan")
-        steps = self.samples[:, mask_a].mean(axis=1, dtype=np.float64) - self.samples[:, mask_b].mean(
-            axis=1, dtype=np.float64
-        )
-        scale = 0.0 if np.isnan(self.z_scale_uncertainty) else self.z_scale_uncertainty
-        return value, float(np.hypot(steps.std(ddof=1), scale * value))
+        a, b = self.marked(mask_a, "mask_a"), self.marked(mask_b, "mask_b")
+        value, sigma = self.evaluate(lambda z: z[a].mean(dtype=np.float64) - z[b].mean(dtype=np.float64))
+        return float(value), float(sigma)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

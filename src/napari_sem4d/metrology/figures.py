@@ -1,0 +1,183 @@
+"""Figures with their standard deviation: steps, volumes, roughness, profiles. No levelling, no drawing.
+
+Every figure is a statistic of the height; :meth:`HeightMap.evaluate` turns it into a value with its sigma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sem4d.metrology.levelling import remove_plane
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.height import Figure, HeightMap
+
+_FEWEST_PIXELS = 4  # one more than a plane takes
+
+
+@dataclass(frozen=True, slots=True)
+class Roughness:
+    """Amplitude of a surface about its mean plane (ISO 25178-2, 4.1).
+
+    Attributes
+    ----------
+    sa : Figure
+        Arithmetical mean height.
+    sq : Figure
+        Root mean square height.
+    """
+
+    sa: Figure
+    sq: Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """Heights along a line.
+
+    Attributes
+    ----------
+    distance_nm : (n,) float64
+        From the start of the line.
+    height, sigma : (n,) float64
+        Height above the zero of the map and its standard deviation, z scale included, in ``unit``; NaN off the map.
+        ``sigma`` is NaN when the map has no samples.
+    unit : str
+    """
+
+    distance_nm: NDArray[np.float64]
+    height: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    unit: str
+
+
+def volume(result: HeightMap, mask: NDArray[np.bool_], datum: NDArray[np.bool_] | None = None) -> Figure:
+    """Volume between surface and datum within an area; what lies below the datum counts negative.
+
+    Counting only what is above the datum would add the noise of a level place to the volume.
+
+    Parameters
+    ----------
+    result : HeightMap
+    mask : (y, x) bool
+    datum : (y, x) bool, optional
+        Area whose mean height is the datum; default the zero of the map.
+
+    Returns
+    -------
+    Figure
+        In nm³, or "a.u. nm²" when the z scale is arbitrary.
+
+    Raises
+    ------
+    InputError
+        If an area marks no pixel with a height or has another shape than the map.
+    """
+    inside = result.marked(mask)
+    ground = None if datum is None else result.marked(datum, "datum")
+    pixel_area = result.pixel_size_nm**2
+
+    def above(z: NDArray[np.float32]) -> float:
+        zero = 0.0 if ground is None else float(z[ground].mean(dtype=np.float64))
+        return float((z[inside] - zero).sum(dtype=np.float64)) * pixel_area
+
+    return _figure(result, *result.evaluate(above), "nm³" if result.unit == "nm" else f"{result.unit} nm²")
+
+
+def roughness(result: HeightMap, mask: NDArray[np.bool_]) -> Roughness:
+    """Sa and Sq of an area after removal of its least-squares plane.
+
+    The noise of the map is part of the value, for no filter can tell it from roughness; as far as it shifts the value
+    it is part of the sigma, too.
+
+    Raises
+    ------
+    InputError
+        If the area marks fewer than four pixels or has another shape than the map.
+    """
+    inside = result.marked(mask)
+    if np.count_nonzero(inside) < _FEWEST_PIXELS:
+        raise InputError(f"{np.count_nonzero(inside)} pixels have no roughness: mark at least {_FEWEST_PIXELS}")
+
+    def amplitudes(z: NDArray[np.float32]) -> tuple[float, float]:
+        rest = remove_plane(z, inside)[inside].astype(np.float64)
+        return float(np.abs(rest).mean()), float(np.sqrt(np.mean(rest**2)))
+
+    (sa, sq), (sigma_sa, sigma_sq) = result.evaluate(amplitudes)
+    return Roughness(_figure(result, sa, sigma_sa), _figure(result, sq, sigma_sq))
+
+
+def step_height(result: HeightMap, upper: NDArray[np.bool_], lower: NDArray[np.bool_]) -> Figure:
+    """Height of a step between two areas, each side with the same tilt.
+
+    Both areas are fitted at once by ``z = a + b column + c row + d [upper]``; d is the height. Source: ISO 5436-1:2000,
+    7.2, its parallel lines on both sides of a step made parallel planes. Where a remaining tilt matters more than
+    noise this is better than the difference of the mean heights; the areas should lie along both sides of the edge.
+
+    Raises
+    ------
+    InputError
+        If an area is empty or has another shape than the map, or the areas do not tell the step from a tilt.
+    """
+    a, b = result.marked(upper, "the upper area"), result.marked(lower, "the lower area")
+    if (a & b).any():
+        raise InputError("upper and lower area overlap: draw them on the two sides of the step")
+    use = a | b
+    places = np.argwhere(use).astype(np.float64)
+    places = (places - places.mean(axis=0)) / max(use.shape)
+    design = np.column_stack([np.ones(len(places)), places, a[use]])
+    weights = design @ np.linalg.pinv(design.T @ design, hermitian=True)[3]
+    if not np.allclose(weights @ design, (0.0, 0.0, 0.0, 1.0), atol=1e-6):
+        raise InputError(
+            "the areas are too narrow to tell the step from a tilt: draw at least one of them wider across the edge"
+        )
+    return _figure(result, *result.evaluate(lambda z: weights @ z[use]))
+
+
+def profile(result: HeightMap, start: tuple[float, float], end: tuple[float, float], width_px: float = 1.0) -> Profile:
+    """Heights along a straight line, about one for each pixel.
+
+    Parameters
+    ----------
+    result : HeightMap
+    start, end : (row, column)
+        Pixels of the map, between centres too.
+    width_px : float
+        The mean is taken over so many pixels across the line.
+
+    Raises
+    ------
+    InputError
+        If the line is shorter than a pixel or nowhere on the map.
+    """
+    first, last = np.array(start, np.float64), np.array(end, np.float64)
+    length = float(np.hypot(*(last - first)))
+    if length < 1.0:
+        raise InputError("the line is shorter than a pixel: draw it across what you want to see")
+    along = np.linspace(0.0, length, int(np.ceil(length)) + 1)
+    unit = (last - first) / length
+    lines = max(1, round(width_px))
+    across = np.arange(lines) - (lines - 1) / 2
+    places = (
+        first[:, None, None]
+        + unit[:, None, None] * along[None, None, :]
+        + np.array([-unit[1], unit[0]])[:, None, None] * across[None, :, None]
+    )
+
+    def heights(z: NDArray[np.float32]) -> NDArray[np.float64]:
+        found = ndimage.map_coordinates(z.astype(np.float64), places, order=1, cval=np.nan)
+        return np.asarray(found.mean(axis=0))
+
+    height, sigma = result.evaluate(heights)
+    if not np.isfinite(height).any():
+        raise InputError("the line is not on the map: draw it there")
+    return Profile(along * result.pixel_size_nm, height, sigma, result.unit)
+
+
+def _figure(
+    result: HeightMap, value: NDArray[np.float64], sigma: NDArray[np.float64], unit: str | None = None
+) -> Figure:
+    return Figure(float(value), float(sigma), result.unit if unit is None else unit)
