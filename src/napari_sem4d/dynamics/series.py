@@ -10,7 +10,7 @@ import numpy as np
 from napari_sem4d.metrology.levelling import remove_plane
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightSeries
-from napari_sem4d.model.region import Region
+from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.reconstruction.reconstruct import Method, reconstruct
@@ -21,7 +21,7 @@ def reconstruct_series(
     setup: Setup,
     method: Method = "vift",
     *,
-    roi: Region | None = None,
+    roi: Roi | None = None,
     reference_region: Region | None = None,
     progress: Callable[[float], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -36,8 +36,8 @@ def reconstruct_series(
     ----------
     series : SemSeries
     setup : Setup
-    roi : Region, optional
-        Part of the scans to reconstruct.
+    roi : Region, (y, x) bool or (n, 2) float, optional
+        Part of the scans to reconstruct, as in :func:`reconstruct`.
     reference_region : Region, optional
         Part of the scans that does not change, in the pixels of the whole scan; it must overlap ``roi``.
     progress, should_stop, seed
@@ -51,12 +51,13 @@ def reconstruct_series(
         When ``should_stop`` returned True.
     """
     count = len(series)
-    region = Region.full(series.frame_shape) if roi is None else roi.inside(series.frame_shape)
+    part = Region.full(series.frame_shape) if roi is None else roi
+    region, selected = window_of(part, series.frame_shape)
     mask = None
     if reference_region is not None:
         mask = np.zeros(series.frame_shape, np.bool_)
         mask[reference_region.inside(series.frame_shape, smallest=2).slices] = True
-        mask = mask[region.slices]
+        mask = mask[region.slices] & (True if selected is None else selected)
         if np.count_nonzero(mask) < 3:
             raise InputError("the reference region does not overlap the region to reconstruct: move one of them")
     frames = []
@@ -67,7 +68,7 @@ def reconstruct_series(
                 progress((done + share) / count)
 
         frame = reconstruct(
-            series, setup, method=method, roi=region, frame=index, samples=0, progress=tell,
+            series, setup, method=method, roi=part, frame=index, samples=0, progress=tell,
             should_stop=should_stop, seed=seed,
         )  # fmt: skip
         frames.append(replace(frame, height_nm=remove_plane(frame.height_nm, mask)))

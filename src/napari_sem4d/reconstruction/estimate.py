@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.model.height import Reason
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
@@ -105,4 +106,17 @@ class Estimate:
             gain=self.gain,
             remarks=self.remarks,
             details=self.details,
+        )
+
+    def only(self, selected: NDArray[np.bool_]) -> Estimate:
+        """Return this estimate without a height outside of ``selected`` (y, x), its mean height 0."""
+        mean = np.float32(self.height_nm[selected].mean(dtype=np.float64))
+        nothing = np.float32(np.nan)
+        return replace(
+            self,
+            height_nm=np.where(selected, self.height_nm - mean, nothing),
+            sigma_nm=np.where(selected, self.sigma_nm, nothing),
+            samples=None if self.samples is None else np.where(selected, self.samples - mean, nothing),
+            reason=np.where(selected, self.reason, np.uint8(Reason.OUTSIDE)),
+            shadow=self.shadow & selected,
         )

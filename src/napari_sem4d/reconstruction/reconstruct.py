@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.model.errors import Cancelled, InputError
 from napari_sem4d.model.height import HeightMap, Reason
-from napari_sem4d.model.region import Region
+from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
@@ -43,7 +43,7 @@ def reconstruct(
     pixel_size_nm: float | None = None,
     method: Method = "vift",
     *,
-    roi: Region | None = None,
+    roi: Roi | None = None,
     level_region: Region | None = None,
     frame: int = 0,
     samples: int = 16,
@@ -67,8 +67,9 @@ def reconstruct(
         exit radius. ``analytic``: the surface that re-creates the images through the analytic forward model, which
         undoes the blur of the exit radius and knows cast shadows. ``vift``: the same with the Vision Field Transformer,
         which knows the finite range at edges and electrons that enter again.
-    roi : Region, optional
-        Part of the scan to reconstruct. Gains come from the whole scan.
+    roi : Region, (y, x) bool or (n, 2) float, optional
+        Part of the scan to reconstruct: a rectangle, a mask of the image, or the corners (row, column) of a polygon.
+        The result is the rectangle around it, without heights outside. Gains come from the whole scan.
     level_region : Region, optional
         An area of the scan that is level, to take the gains from.
     frame : int
@@ -103,7 +104,7 @@ def reconstruct(
     tell = progress if progress is not None else _ignore
     scan = take_in(images, setup, pixel_size_nm, frame)
     stack = scan.images
-    region = Region.full(stack.shape[1:]) if roi is None else roi.inside(stack.shape[1:])
+    region, selected = window_of(Region.full(stack.shape[1:]) if roi is None else roi, stack.shape[1:])
     tell(0.05)
     remarks: list[str] = []
     if not scan.simultaneous:
@@ -136,6 +137,8 @@ def reconstruct(
         )  # fmt: skip
         if method == "vift":
             estimate = replace(estimate, reason=_for_the_network(estimate, setup, scan.pixel_size_nm))
+    if selected is not None:
+        estimate = estimate.only(selected)
     _stop(should_stop)
     judged = z_scale(setup, mean_levels(part.images) - channels.offset)
     if judged.reason:
@@ -148,7 +151,7 @@ def reconstruct(
         height_nm=estimate.height_nm,
         sigma_nm=estimate.sigma_nm,
         shadow=estimate.shadow,
-        valid=(estimate.reason & Reason.UNMEASURED) == 0,
+        valid=(estimate.reason & (Reason.UNMEASURED | Reason.OUTSIDE)) == 0,
         reason=estimate.reason,
         brightness=estimate.brightness / np.float32(np.median(estimate.brightness)),
         predicted=predicted,

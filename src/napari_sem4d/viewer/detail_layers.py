@@ -177,7 +177,7 @@ def mask_layer(run: Run, result: HeightMap) -> Labels:
         codes, words = (~result.valid).astype(np.uint8), {1: _NOT_KEPT}
         colors = {1: _REASON_COLORS[Reason.MISSING]}
     else:
-        codes = np.asarray(result.reason, np.uint8)
+        codes = np.where(result.reason & np.uint8(Reason.OUTSIDE), np.uint8(0), result.reason)  # not wanted: no doubt
         found = [int(code) for code in np.unique(codes) if code]
         words = {code: Reason(code).text for code in found}
         colors = {code: next(c for flag, c in _REASON_COLORS.items() if flag & code) for code in found}
