@@ -78,7 +78,12 @@ def segments() -> Segments:
     """Four segments over gold at 2 keV, as in the tests of the reconstruction; the distance may be a wrong guess."""
 
     def make(
-        azimuths_deg: Sequence[float] = (0.0, 90.0, 180.0, 270.0), *, distance_mm: float = 8.0, **setup: Any
+        azimuths_deg: Sequence[float] = (0.0, 90.0, 180.0, 270.0),
+        *,
+        distance_mm: float = 8.0,
+        gain: float | None = 1.0,
+        offset: float | None = 0.0,
+        **setup: Any,
     ) -> Setup:
         return Setup(
             **{"beam_energy_kev": 2.0, "material": "Au", **setup},
@@ -90,8 +95,8 @@ def segments() -> Segments:
                     distance_mm=distance_mm,
                     azimuth_deg=azimuth,
                     span_deg=90.0,
-                    gain=1.0,
-                    offset=0.0,
+                    gain=gain,
+                    offset=offset,
                 )
                 for i, azimuth in enumerate(azimuths_deg)
             ),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from napari_sem4d.model.height import ZScaleSource
 from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
 from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup, SignedSum
-from napari_sem4d.physics.detectors import diode_terms, solid_angle_elements
-from napari_sem4d.physics.plane_emission import TabulatedEmission
+from napari_sem4d.physics.detectors import diode_terms
+from napari_sem4d.physics.plane_signals import plane_signals
 
 Diode = AnnularSegment | Ring | Disc
 
@@ -126,22 +126,12 @@ def slope_constants(setup: Setup) -> NDArray[np.float64]:
 
     Zero for a channel whose flat signal is zero (a difference of segments).
     """
-    return np.array([_slope_constant(diode_terms(d), setup) for d in setup.detectors])
-
-
-def _slope_constant(terms: Sequence[tuple[float, Diode]], setup: Setup) -> NDArray[np.float64]:
-    emission = TabulatedEmission.of(setup.material, setup.beam_energy_kev)
     s = _SMALL_SLOPE
-    # normals of planes that rise to the right, fall to it, rise upwards and fall
-    normals = np.array([(-s, 0, 1), (s, 0, 1), (0, -s, 1), (0, s, 1), (0, 0, 1)], np.float64)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    signals = np.zeros(5)
-    for weight, diode in terms:
-        elements = solid_angle_elements(diode, setup.axis_offset_mm)
-        signals += weight * emission.facet_signals(normals, normals[-1], *elements, diode.energy_threshold_kev)
-    if not signals[-1] > 0:
-        return np.zeros(2)
-    return np.asarray((signals[0:4:2] - signals[1:4:2]) / (2 * s * signals[-1]), np.float64)
+    # planes that rise to the right, fall to it, rise upwards and fall, and the flat
+    signals = plane_signals(setup, [(s, 0), (-s, 0), (0, s), (0, -s), (0, 0)])[:, :, 0]
+    flat = signals[:, 4:]
+    change = (signals[:, 0:4:2] - signals[:, 1:4:2]) / (2 * s)
+    return np.divide(change, flat, out=np.zeros_like(change), where=flat > 0)
 
 
 def _effect(diode: Diode, setup: Setup, field: str, sigma: float) -> float | None:
@@ -150,7 +140,7 @@ def _effect(diode: Diode, setup: Setup, field: str, sigma: float) -> float | Non
 
     def size(changed: float) -> float:
         other = diode.model_copy(update={field: max(changed, 1e-6)})
-        return float(np.hypot(*_slope_constant([(1.0, other)], setup)))
+        return float(np.hypot(*slope_constants(setup.model_copy(update={"detectors": (other,)}))[0]))
 
     middle = size(value)
     if middle < 1e-3:
