@@ -22,7 +22,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Disc, Setup
 from napari_sem4d.model.specimen import Specimen
 from napari_sem4d.physics.detectors import area_elements, beam_pivot_mm, diode_terms, solid_angle_elements
-from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.field import ANCHORS, Field, monomials, quadratic
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV
 from napari_sem4d.physics.montecarlo.run import LOWEST_THRESHOLD_KEV
 from napari_sem4d.physics.montecarlo.tallies import MOMENT_POWERS
@@ -221,13 +221,13 @@ class MomentField:
         setup = setup_under(setup, self.specimen, self.beam)
         places = self.backbone.field
         scale = places.half_width_mm
-        monomials = _monomials(places.x_mm[None, :] / scale, places.y_mm[:, None] / scale)
+        terms = monomials(places.x_mm[None, :] / scale, places.y_mm[:, None] / scale)
         signals = np.zeros((len(setup.detectors), *self.specimen.height_nm.shape))
         thresholds = {d.energy_threshold_kev for detector in setup.detectors for _, d in diode_terms(detector)}
         for threshold in sorted(thresholds):
             signals += self.backbone.caught(_detector_elements(setup, threshold), threshold)
             correction = self.correction(threshold)
-            for monomial, integrals in zip(monomials, _detector_integrals(setup, threshold, scale), strict=True):
+            for monomial, integrals in zip(terms, _detector_integrals(setup, threshold, scale), strict=True):
                 signals += monomial * np.einsum("yxj,jd->dyx", correction, integrals)
         return signals.astype(np.float32)
 
@@ -277,12 +277,6 @@ class MomentField:
         return np.asarray(total, np.float64)
 
 
-def _monomials(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Terms (6, ...) of the dependence on the place in the field."""
-    x, y = np.broadcast_arrays(x, y)
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
-
-
 def _half_space() -> Elements:
     """All directions above the horizon, weighted with the Zernike polynomials."""
     polar, weight = np.polynomial.legendre.leggauss(_POLAR)
@@ -311,14 +305,13 @@ def _detector_integrals(setup: Setup, threshold_kev: float, half_field_mm: float
 
     Made at nine places of the field and interpolated, since directions depend on where a pixel lies.
     """
-    anchors = np.array([(x, y) for y in (-1.0, 0.0, 1.0) for x in (-1.0, 0.0, 1.0)])
-    values = np.zeros((len(anchors), len(FULL_TERMS), len(setup.detectors)))
+    values = np.zeros((len(ANCHORS), len(FULL_TERMS), len(setup.detectors)))
     for index, detector in enumerate(setup.detectors):
         for weight, diode in diode_terms(detector):
             if diode.energy_threshold_kev != threshold_kev:
                 continue
-            for place, (x, y) in enumerate(anchors * half_field_mm):
-                u, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, (float(x), float(y)))
+            for place, (x, y) in enumerate(ANCHORS):
+                here = x * half_field_mm, y * half_field_mm
+                u, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, here)
                 values[place, :, index] += weight * (full_zernike(u[:, 0], u[:, 1]) @ (u[:, 2] * solid_angles))
-    design = np.linalg.pinv(_monomials(anchors[:, 0], anchors[:, 1]).T)
-    return np.asarray(np.einsum("ta,ajd->tjd", design, values), np.float64)
+    return quadratic(values)

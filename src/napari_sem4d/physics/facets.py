@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sem4d.physics.field import set_monomials
 from napari_sem4d.physics.reflectance import LARGEST_F
 from napari_sem4d.physics.threads import for_each_batch
 
@@ -98,7 +99,7 @@ def _facet_rows(slope_x, slope_y, table, xs, ys, first, last, out, by_p, by_q): 
             v -= np.float32(r0)
             x = xs[column]
             if terms > 1:
-                place[1], place[2], place[3], place[4], place[5] = x, y, x * x, x * y, y * y
+                set_monomials(x, y, place)
             for i in range(count):
                 t00 = t01 = t10 = t11 = zero
                 for t in range(terms):

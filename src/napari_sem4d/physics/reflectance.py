@@ -20,6 +20,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import Diode, beam_pivot_mm, diode_terms, smallest_distance_mm, solid_angle_elements
 from napari_sem4d.physics.emission import ClosedFormEmission, Emission
+from napari_sem4d.physics.field import ANCHORS, quadratic, set_monomials
 from napari_sem4d.physics.plane_emission import TabulatedEmission
 from napari_sem4d.physics.threads import for_each_batch
 
@@ -94,11 +95,6 @@ class Reflectance:
         return out
 
 
-def _monomials(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Terms of the dependence on the place in the field: 1, x, y, x2, xy, y2."""
-    return np.ones_like(x), x, y, x * x, x * y, y * y
-
-
 @lru_cache(maxsize=8)
 def reflectance(
     setup: Setup, half_field_mm: float, law: Literal["tabulated", "closed_form"] = "tabulated"
@@ -122,16 +118,9 @@ def reflectance(
         setup.material, setup.beam_energy_kev
     )
     parallax = half_field_mm / smallest_distance_mm(setup) > _NEGLIGIBLE_ANGLE
-    anchors = (-1.0, 0.0, 1.0) if parallax else (0.0,)
-    places = [(x, y) for y in anchors for x in anchors]
+    places = ANCHORS if parallax else ((0.0, 0.0),)
     values = np.stack([_signals_at(setup, emission, x * half_field_mm, y * half_field_mm) for x, y in places])
-    if parallax:
-        xy = np.array(places)
-        design = np.stack(_monomials(xy[:, 0], xy[:, 1]), axis=1)
-        coefficients = np.linalg.pinv(design) @ values.reshape(len(places), -1)
-        table = coefficients.reshape(design.shape[1], GRID, GRID, -1).transpose(1, 2, 0, 3)
-    else:
-        table = values[0][:, :, None, :]
+    table = np.moveaxis(quadratic(values) if parallax else values, 0, 2)
     terms = [diode_terms(d) for d in setup.detectors]
     per_electron = [np.mean([abs(w) * emission.per_electron(d.energy_threshold_kev) for w, d in t]) for t in terms]
     return Reflectance(
@@ -203,11 +192,7 @@ def _signals_rows(slope_x, slope_y, xs, ys, table, first, last, out):  # type: i
             v = gy - r0
             x = xs[column]
             if terms > 1:
-                mono[1] = x
-                mono[2] = y
-                mono[3] = x * x
-                mono[4] = x * y
-                mono[5] = y * y
+                set_monomials(x, y, mono)
             for i in range(count):
                 total = np.float32(0.0)
                 for t in range(terms):

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_sem4d.physics.field import set_monomials
 from napari_sem4d.physics.reflectance import GRID, LARGEST_F, Reflectance
 from napari_sem4d.physics.threads import for_each_batch
 
@@ -154,8 +155,7 @@ def _invert_rows(  # type: ignore[no-untyped-def]
                 variance_x[row, column] = variance_y[row, column] = _INVALID_VARIANCE
                 brightness[row, column] = np.float32(1.0)
                 continue
-            x, y = xs[column], ys[row]
-            place[1], place[2], place[3], place[4], place[5] = x, y, x * x, x * y, y * y
+            set_monomials(xs[column], ys[row], place)
             f_x, f_y = np.float32(0.0), np.float32(0.0)
             if good == count:
                 f_x, f_y = _start_of(start, signal)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.analytic import AnalyticModel
-from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.field import ANCHORS, Field, monomials, quadratic
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.vift.contraction import condition, contraction
@@ -100,15 +100,13 @@ class ViftModel:
         if not lookup.parallax:
             return torch.as_tensor(contraction(self.setup), dtype=torch.float32, device=self.device), None
         half = lookup.field_scale_mm
-        anchors = np.array([(x, y) for y in (-1.0, 0.0, 1.0) for x in (-1.0, 0.0, 1.0)])
-        values = np.stack([contraction(self.setup, (float(x * half), float(y * half))) for x, y in anchors])
-        x, y = anchors.T
-        design = np.linalg.pinv(np.stack([np.ones(9), x, y, x * x, x * y, y * y], axis=1))
-        matrices = np.einsum("ta,adj->tdj", design, values).reshape(-1, values.shape[2])
-        x_mm = torch.as_tensor(field.x_mm / half, dtype=torch.float32, device=self.device).expand(self.shape)
-        y_mm = torch.as_tensor(field.y_mm / half, dtype=torch.float32, device=self.device)[:, None].expand(self.shape)
-        monomials = torch.stack([torch.ones_like(x_mm), x_mm, y_mm, x_mm**2, x_mm * y_mm, y_mm**2])
-        return torch.as_tensor(matrices, dtype=torch.float32, device=self.device), monomials
+        values = quadratic(np.stack([contraction(self.setup, (x * half, y * half)) for x, y in ANCHORS]))
+        terms = monomials(field.x_mm[None, :] / half, field.y_mm[:, None] / half)
+        matrices, places = (
+            torch.as_tensor(v, dtype=torch.float32, device=self.device)
+            for v in (values.reshape(-1, values.shape[-1]), terms)
+        )
+        return matrices, places
 
 
 def untrained(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float) -> NDArray[np.bool_]:
