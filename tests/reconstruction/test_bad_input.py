@@ -71,9 +71,10 @@ def test_an_image_without_a_number(segments: Segments, images: Images) -> None:
     refused("detector C holds no finite number", images, segments())
 
 
-def test_an_image_of_one_grey_level(segments: Segments, images: Images) -> None:
-    images[3] = 0.01
-    refused("detector D has the same grey level 0.01 everywhere", images, segments())
+def test_an_image_of_one_grey_level_when_only_two_others_remain(segments: Segments, images: Images) -> None:
+    images[2] = 0.01
+    three = segments((0.0, 120.0, 240.0), span_deg=120.0)
+    refused("detector C has the same grey level 0.01 everywhere: was the detector on.*Only 2 of 3", images[:3], three)
 
 
 def test_a_saturated_image(segments: Segments, images: Images) -> None:

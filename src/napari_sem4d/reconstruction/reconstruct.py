@@ -18,11 +18,13 @@ from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
+from napari_sem4d.reconstruction.consistency import check_level, check_residual
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import check_geometry, take_in
+from napari_sem4d.reconstruction.wiring import check_wiring
 from napari_sem4d.reconstruction.z_scale import z_scale
 from napari_sem4d.registration.segments import align_segments
 
@@ -103,10 +105,10 @@ def reconstruct(
         raise InputError(f"unknown method {method!r}: this version has {', '.join(METHODS)}")
     tell = progress if progress is not None else _ignore
     scan = take_in(images, setup, pixel_size_nm, frame)
-    stack = scan.images
+    stack, setup = scan.images, scan.setup
     region, selected = window_of(Region.full(stack.shape[1:]) if roi is None else roi, stack.shape[1:])
     tell(0.05)
-    remarks: list[str] = []
+    remarks = list(scan.remarks)
     if not scan.simultaneous:
         stack, remark = align_segments(stack, setup.detector_names, should_stop=should_stop)
         remarks.append(remark)
@@ -117,6 +119,7 @@ def reconstruct(
     tell(0.15)
     channels = solve_channels(stack, setup, table, field, saturation=scan.saturation, level_region=level_region)
     remarks += channels.remarks
+    remarks += check_wiring(stack, channels, setup, table, scan.saturation, scan.scan_rotation_deg)
     _stop(should_stop)
     tell(0.3)
     whole = Part(stack, field, setup, table, channels, scan.pixel_size_nm, scan.saturation)
@@ -143,7 +146,8 @@ def reconstruct(
     judged = z_scale(setup, mean_levels(part.images) - channels.offset)
     if judged.reason:
         remarks.append(f"arbitrary z scale: {judged.reason}")
-    remarks += [*estimate.remarks, *_remarks_on_setup(setup, estimate)]
+    remarks += [*estimate.remarks, *check_level(part, estimate), *check_residual(part, estimate)]
+    remarks += _remarks_on_setup(setup, estimate)
     tell(1.0)
     predicted = estimate.signals * estimate.gain.astype(np.float32)[:, None, None]
     predicted += channels.offset.astype(np.float32)[:, None, None]

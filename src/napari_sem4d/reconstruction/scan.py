@@ -1,4 +1,7 @@
-"""What is reconstructed: one scan and its setup, brought into one form and checked. Nothing is computed from it."""
+"""What is reconstructed: one scan and its setup, brought into one form and checked, dead segments left out.
+
+Nothing is computed from it.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.series import SemSeries
-from napari_sem4d.model.setup import Setup
+from napari_sem4d.model.setup import Detector, Setup, SignedSum
 from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.reflectance import GRID, Reflectance
 
 _LARGEST_AZIMUTH_GAP_DEG = 185.0
+_FEWEST = 3  # segments: two slopes and a brightness
+_DEAD_SHARE = 0.999  # of the pixels with one and the same grey level: hot pixels show no surface
+_BLACK_SIGMAS = 3.0  # standard errors of a black level within which there is no signal
+_DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +40,12 @@ class Scan:
         True when all segments were recorded in one frame.
     sources : tuple of str
         File names.
+    setup : Setup
+        That of the segments in ``images``: without dead ones.
+    scan_rotation_deg : float or None
+        As the microscope wrote it down.
+    remarks : tuple of str
+        What was left out, for the user.
     """
 
     images: NDArray[np.float32]
@@ -40,6 +53,9 @@ class Scan:
     saturation: tuple[float, float] | None
     simultaneous: bool
     sources: tuple[str, ...]
+    setup: Setup
+    scan_rotation_deg: float | None
+    remarks: tuple[str, ...]
 
 
 def take_in(
@@ -88,8 +104,12 @@ def take_in(
     infinite = np.isinf(stack)
     if infinite.any():
         stack = np.where(infinite, np.float32(np.nan), stack)  # missing, as everywhere below
+    stack, setup, remarks = _without_dead(stack, setup)
     _check_images(stack, setup, images.saturation)
-    return Scan(stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources)
+    return Scan(
+        stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources, setup,
+        images.metadata.scan_rotation_deg, remarks,
+    )  # fmt: skip
 
 
 def _other_count(setup: Setup, series: SemSeries) -> str:
@@ -113,6 +133,45 @@ def _stack(images: ArrayLike | Sequence[NDArray[Any]]) -> NDArray[Any]:
     return array
 
 
+def _without_dead(images: NDArray[np.float32], setup: Setup) -> tuple[NDArray[np.float32], Setup, tuple[str, ...]]:
+    """Leave out segments that recorded nothing, as long as three remain.
+
+    Taken for a signal, an image without noise would outweigh all others.
+    """
+    dead = {}
+    for index, (detector, image) in enumerate(zip(setup.detectors, images, strict=True)):
+        why = _why_dead(detector, image)
+        if why:
+            dead[index] = f"the image of detector {detector.name} {why}: was the detector on?"
+    alive = [index for index in range(len(images)) if index not in dead]
+    if not dead:
+        return images, setup, ()
+    if len(alive) < _FEWEST:
+        raise InputError(f"{next(iter(dead.values()))} Only {len(alive)} of {len(images)} segments can be used")
+    remaining = setup.model_copy(update={"detectors": tuple(setup.detectors[i] for i in alive)})
+    remarks = tuple(f"{text} It was left out; {', '.join(remaining.detector_names)} remain" for text in dead.values())
+    return images[alive], remaining, remarks
+
+
+def _why_dead(detector: Detector, image: NDArray[np.float32]) -> str:
+    """Return what shows that a segment recorded nothing, empty when it did."""
+    values = image[np.isfinite(image)]
+    if values.size == 0:
+        return ""
+    few = values[:: max(1, values.size // 4096)]
+    usual = np.partition(few, few.size // 2)[few.size // 2]
+    if np.count_nonzero(values == usual) >= _DEAD_SHARE * values.size:
+        return f"has the same grey level {usual:g} everywhere"
+    difference = isinstance(detector, SignedSum) and any(term.weight < 0 for term in detector.terms)
+    if detector.offset is None or difference:
+        return ""
+    mean = float(values.mean(dtype=np.float64))
+    sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * abs(mean)
+    if mean <= detector.offset + _BLACK_SIGMAS * sigma:
+        return f"has no signal above its black level {detector.offset:g}"
+    return ""
+
+
 def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[float, float] | None) -> None:
     if min(images.shape[1:]) < 8:
         raise InputError(f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: 8 x 8 at least")
@@ -121,10 +180,6 @@ def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[f
         if not finite.any():
             raise InputError(f"the image of detector {name} holds no finite number")
         values = image[finite]
-        if values.min() == values.max():
-            raise InputError(
-                f"the image of detector {name} has the same grey level {values[0]:g} everywhere: was the detector on?"
-            )
         open_range = values if saturation is None else values[(values > saturation[0]) & (values < saturation[1])]
         if open_range.size < min(64, values.size // 4):
             raise InputError(
