@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks.surfaces import quadrants
 
 SCENES = Path(__file__).parents[2] / "shared" / "scenes"
+DATA = SCENES.with_name("data")
 
 
 # Each imports what it measures: a benchmark runs where another's libraries are missing (a display, for one).
@@ -62,11 +63,17 @@ def _gui(scenes: Path) -> Iterator[Table]:
     yield from gui(quadrants())
 
 
+def _damage(scenes: Path) -> Iterator[Table]:
+    from benchmarks.damage import damage_table
+
+    yield damage_table(DATA)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "scenes": _scenes,
-    "vift": _vift, "gui": _gui,
+    "vift": _vift, "gui": _gui, "damage": _damage,
 }  # fmt: skip
-ONLY_WHEN_ASKED = ("scenes", "vift", "gui")  # minutes of two cores; a display
+ONLY_WHEN_ASKED = ("scenes", "vift", "gui", "damage")  # minutes of two cores; a display; real files
 
 
 def main() -> None:

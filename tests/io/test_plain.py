@@ -245,3 +245,49 @@ def test_jeol_text_file_beside_the_image(tmp_path: Path, texture: Texture) -> No
     assert series.pixel_size_nm == pytest.approx(200.0)
     assert (series.beam_energy_kev, series.working_distance_mm) == (12.0, 9.8)
     assert series.region.row_stop == 60
+
+
+def ome_of_files(names: list[str], *, uuid: str, channels: bool = True) -> str:
+    """OME-XML of 2 times and 3 channels, one plane a file, as Bio-Formats spreads a stack over files."""
+    blocks = "".join(
+        f'<TiffData FirstC="{i % 3}" FirstT="{i // 3}" FirstZ="0" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{i}</UUID></TiffData>'
+        for i, name in enumerate(names)
+    )
+    described = "".join(f'<Channel ID="Channel:0:{c}" Name="{c}"/>' for c in "ABC") if channels else ""
+    return (
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="80" SizeY="60" SizeC="3" SizeT="2" SizeZ="1" '
+        f'PhysicalSizeX="20" PhysicalSizeXUnit="nm">{described}{blocks}</Pixels></Image></OME>'
+    )
+
+
+@pytest.mark.parametrize("channels", [True, False], ids=["named channels", "nameless channels"])
+def test_ome_stack_spread_over_files(tmp_path: Path, texture: Texture, channels: bool) -> None:
+    names = [f"part{7 * i % 11}.ome.tif" for i in range(6)]  # the names do not tell the order
+    for i, name in enumerate(names):
+        xml = ome_of_files(names, uuid=f"urn:uuid:{i}", channels=channels)
+        tifffile.imwrite(tmp_path / name, texture(i), description=xml, metadata=None)
+    series = read_sem(tmp_path)
+    assert series.detector_names == ("A", "B", "C")
+    assert series.full_images.shape[:2] == (2, 3)
+    assert series.pixel_size_nm == pytest.approx(20.0)
+    for i in range(6):
+        np.testing.assert_array_equal(np.asarray(series.full_images[i // 3, i % 3]), texture(i))
+
+
+def test_renamed_part_of_an_ome_stack_is_known_by_its_uuid(tmp_path: Path, texture: Texture) -> None:
+    names = [f"part{i}.ome.tif" for i in range(6)]
+    for uuid, readable in (("urn:uuid:4", True), ("urn:uuid:other", False)):
+        tifffile.imwrite(tmp_path / "x.tif", texture(4), description=ome_of_files(names, uuid=uuid), metadata=None)
+        if readable:
+            assert read_sem(tmp_path / "x.tif").detector_names == ("B",)
+        else:
+            with pytest.raises(InputError, match=r"x\.tif is not among the files"):
+                read_sem(tmp_path / "x.tif")
+
+
+def test_ome_page_that_only_names_its_companion_is_a_plain_page(tmp_path: Path, texture: Texture) -> None:
+    xml = '<OME UUID="urn:uuid:1"><BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:2"/></OME>'
+    tifffile.imwrite(tmp_path / "a.ome.tif", texture(1), description=xml, metadata=None)
+    assert read_sem(tmp_path / "a.ome.tif").pixel_size_nm is None

@@ -34,7 +34,7 @@ def image_region(images: Sequence[NDArray[Any]], bar_row: int | None = None) -> 
     images : sequence of (y, x) array
         The channels of one scan, equal in shape.
     bar_row : int, optional
-        First row of the bar when the metadata states it.
+        First row of the bar when the metadata states it; not believed when the bar would take over a third.
 
     Notes
     -----
@@ -43,7 +43,7 @@ def image_region(images: Sequence[NDArray[Any]], bar_row: int | None = None) -> 
     channels. Dark or saturated images have the first property, but not the others.
     """
     rows, columns = images[0].shape
-    if bar_row is not None and 0 < bar_row <= rows:
+    if bar_row is not None and (1 - _LARGEST_SHARE) * rows <= bar_row <= rows:
         return Region(0, bar_row, 0, columns)
     start, stop = 0, rows
     free = _free_blocks(_bars(images), rows)

@@ -137,6 +137,8 @@ def _scan_numbers(headers: Sequence[PlaneHeader], channels: Sequence[str], names
     by_stamp: list[Hashable] = list(stamps)
     by_name: list[Hashable] = [n.scan for n in names]
     schemes = [by_name] if None in stamps else [by_stamp, by_name]
+    if all(h.position is not None for h in headers):  # files of one OME stack say which time they hold
+        schemes.insert(0, [h.position[0] for h in headers if h.position is not None])
     best: list[Hashable] | None = None
     fewest = len(headers) * len(headers)
     for scheme in schemes:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element  # the type only; parsing goes through defusedxml
+from xml.etree.ElementTree import Element  # the type only; parsing goes through safe_xml
 
-from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
-
+from napari_sem4d.io.safe_xml import local_name, xml_root
+from napari_sem4d.io.tiff import MOST_PAGES
 from napari_sem4d.io.vendor_text import number, positive, scaled
 from napari_sem4d.model import InputError
 
@@ -20,7 +20,6 @@ _METRES = {
     "nm": 1e-9, "nanometer": 1e-9, "pm": 1e-12, "Å": 1e-10, "A": 1e-10,
 }  # fmt: skip
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
-_LARGEST_XML = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class StackDescription:
     acquired : datetime or None
     significant_bits : int or None
     notes : tuple of str
+    places : tuple of ((time, channel) or None)
+        Where the pages of this file belong when the stack is spread over several files, else empty.
     """
 
     times: int = 1
@@ -55,14 +56,25 @@ class StackDescription:
     acquired: datetime | None = None
     significant_bits: int | None = None
     notes: tuple[str, ...] = ()
+    places: tuple[tuple[int, int] | None, ...] = ()
 
     @property
     def count(self) -> int:
-        """Number of planes described."""
-        return self.times * self.channels * self.slices
+        """Number of planes that this file holds."""
+        return len(self.places) or self.times * self.channels * self.slices
+
+    def channel_name(self, position: tuple[int, int] | None) -> str | None:
+        """Return the name of the channel at (time, channel); a letter where files are told apart only by numbers."""
+        if position is None:
+            return None
+        if self.names:
+            return self.names[position[1]]
+        return chr(ord("A") + position[1]) if self.places and 1 < self.channels <= 26 else None
 
     def positions(self) -> list[tuple[int, int] | None]:
         """Return (time, channel) of each plane in file order; None throughout when only slices are described."""
+        if self.places:
+            return list(self.places)
         if self.slices > 1:
             return [None] * self.count
         sizes = {"C": self.channels, "T": self.times}
@@ -78,31 +90,30 @@ class StackDescription:
         return None if self.frame_interval_s is None else time * self.frame_interval_s
 
 
-def describe_ome(xml: str, source: str) -> StackDescription | None:
-    """Read the first image of OME-XML; None when the text is none.
+def describe_ome(xml: str, path: Path) -> StackDescription | None:
+    """Read the first image of OME-XML; None when the text is none, or only names the file that holds the XML.
 
     Raises
     ------
     InputError
-        If the XML is damaged, declares entities, or describes a stack in depth with several channels.
+        If the XML is damaged, declares entities, describes a stack in depth with several channels, or a stack of
+        several files without ``path``.
     """
     if "<OME" not in xml[:4000]:
         return None
-    if len(xml) > _LARGEST_XML:
-        raise InputError(f"{source} has OME-XML of {len(xml)} bytes; export the scan without its history")
-    try:
-        root = fromstring(xml.encode("utf-8"), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise InputError(f"{source} has damaged OME-XML ({error}); export it again") from error
+    source = str(path)
+    root = xml_root(xml, source, "OME-XML")
     image = _find(root, "Image")
+    if image is None and _find(root, "BinaryOnly") is not None:
+        return None
     pixels = None if image is None else _find(image, "Pixels")
     if image is None or pixels is None:
         raise InputError(f"{source} has OME-XML without an image; export it again")
     sizes = {a: _size(pixels.get(f"Size{a}"), source) for a in "CTZ"}
     if sizes["Z"] > 1 and sizes["C"] * sizes["T"] > 1:
         raise InputError(f"{source} is a stack of {sizes['Z']} slices in depth; save one plane per detector and time")
-    planes = [child for child in pixels if _tag(child) == "Plane"]
-    names = tuple(child.get("Name") or "" for child in pixels if _tag(child) == "Channel")
+    planes = [child for child in pixels if local_name(child) == "Plane"]
+    names = tuple(child.get("Name") or "" for child in pixels if local_name(child) == "Channel")
     width = _physical(pixels, "PhysicalSizeX")
     height = _physical(pixels, "PhysicalSizeY")
     return StackDescription(
@@ -117,6 +128,7 @@ def describe_ome(xml: str, source: str) -> StackDescription | None:
         acquired=_acquired(image),
         significant_bits=int(number(pixels.get("SignificantBits")) or 0) or None,
         notes=_squareness(width, height),
+        places=_places_in_file(root, pixels, sizes, path),
     )
 
 
@@ -155,12 +167,33 @@ def describe_imagej(text: str, page: Any, labels: list[str]) -> StackDescription
     )
 
 
-def _tag(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+def _places_in_file(
+    root: Element, pixels: Element, sizes: Mapping[str, int], path: Path
+) -> tuple[tuple[int, int] | None, ...]:
+    """Return (time, channel) of each page of this file when the stack is spread over several; empty when it is not."""
+    blocks = [(block, _find(block, "UUID")) for block in pixels if local_name(block) == "TiffData"]
+    files = {uuid.get("FileName") for _, uuid in blocks if uuid is not None}
+    if len(files) < 2:
+        return ()
+    found: dict[int, tuple[int, int]] = {}
+    for block, uuid in blocks:
+        if uuid is None or not (uuid.get("FileName") == path.name or (uuid.text or "").strip() == root.get("UUID")):
+            continue
+        directory, channel, time, count = (
+            number(block.get(key, default)) for key, default in
+            (("IFD", "0"), ("FirstC", "0"), ("FirstT", "0"), ("PlaneCount", "1"))
+        )  # fmt: skip
+        inside = channel is not None and time is not None and 0 <= channel < sizes["C"] and 0 <= time < sizes["T"]
+        if directory is None or count != 1 or channel is None or time is None or not inside:
+            raise InputError(f"{path} has OME-XML whose pages have no clear place; export it as a single file")
+        found[int(directory)] = (int(time), int(channel))
+    if not found or min(found) < 0 or max(found) >= MOST_PAGES:
+        raise InputError(f"{path} is not among the files that its OME-XML names; export it again as a single file")
+    return tuple(found.get(directory) for directory in range(max(found) + 1))
 
 
 def _find(parent: Element, tag: str) -> Element | None:
-    return next((child for child in parent if _tag(child) == tag), None)
+    return next((child for child in parent if local_name(child) == tag), None)
 
 
 def _size(text: str | None, source: str) -> int:

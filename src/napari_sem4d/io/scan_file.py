@@ -10,8 +10,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_sem4d.io import fei, jeol, plain, png, tiff, zeiss
+from napari_sem4d.io import fei, hitachi, jeol, openfibsem, phenom, plain, png, tescan, thermo, tiff, zeiss
+from napari_sem4d.io.cross_check import possible
 from napari_sem4d.io.header import Details, PlaneHeader
+from napari_sem4d.io.safe_xml import flat_entries, local_name, xml_root
+from napari_sem4d.io.sidecar import readable, sidecar_text
 from napari_sem4d.model import InputError, ScanMetadata
 
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -35,7 +38,10 @@ def read_headers(path: Path) -> list[PlaneHeader]:
         kind = "is empty" if not start else "is neither TIFF nor PNG"
         raise InputError(f"{path} {kind}; give the TIFF that the microscope wrote")
     with tiff.open_tiff(path) as opened:
-        return _tiff_headers(opened, path)
+        planes = tiff.planes(opened, path)
+        headers = _tiff_headers(opened, planes, path)
+    damage = tuple(dict.fromkeys(note for plane in planes for note in plane.notes))
+    return [replace(h, details=_noted(h.details, damage)) for h in headers]
 
 
 def is_own_result(path: Path) -> bool:
@@ -63,8 +69,7 @@ def _start(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror or error}; check the name") from error
 
 
-def _tiff_headers(opened: tifffile.TiffFile, path: Path) -> list[PlaneHeader]:
-    planes = tiff.planes(opened, path)
+def _tiff_headers(opened: tifffile.TiffFile, planes: list[tiff.Plane], path: Path) -> list[PlaneHeader]:
     headers = [
         PlaneHeader(
             path,
@@ -81,7 +86,7 @@ def _tiff_headers(opened: tifffile.TiffFile, path: Path) -> list[PlaneHeader]:
     if headers[0].metadata.vendor is not None:
         return headers
     first = planes[0].page
-    stack = plain.describe_ome(first.description, str(path)) or plain.describe_imagej(
+    stack = plain.describe_ome(first.description, path) or plain.describe_imagej(
         first.description, first, _labels(first)
     )
     if stack is not None:
@@ -97,22 +102,69 @@ def _tiff_headers(opened: tifffile.TiffFile, path: Path) -> list[PlaneHeader]:
 
 
 def _vendor_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
-    text = tiff.vendor_text(opened, plane.page, fei.TAGS)
-    if text is not None:
-        return _sourced(fei.describe(fei.parse(text), plane.shape), path, plane.directory)
-    text = tiff.vendor_text(opened, plane.page, (zeiss.TAG,))
-    if text is not None:
-        return _sourced(zeiss.describe(*zeiss.parse(text), plane.shape), path, plane.directory)
+    """Return what the tags of a microscope say about a plane, None when it has none."""
+    for read in (_fei_details, _xml_details, _zeiss_details, _tescan_details, _openfibsem_details):
+        details = read(opened, plane, path)
+        if details is not None:
+            return _sourced(details, path, plane.directory)
     return None
 
 
+def _fei_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    found = tiff.vendor_text(opened, plane.page, fei.TAGS)
+    if found is None:
+        return None
+    text, damage = readable(found)
+    return _noted(fei.describe(fei.parse(text), plane.shape), damage)
+
+
+def _xml_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    text = tiff.vendor_text(opened, plane.page, (thermo.TAG,))
+    if text is None:
+        return None
+    root = xml_root(readable(text)[0], str(path), "XML of the microscope")
+    describe = phenom.describe if local_name(root) == phenom.ROOT else thermo.describe
+    return describe(flat_entries(root), plane.shape)
+
+
+def _zeiss_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    found = tiff.vendor_text(opened, plane.page, (zeiss.TAG,))
+    if found is None:
+        return None
+    text, damage = readable(found)
+    return _noted(zeiss.describe(*zeiss.parse(text), plane.shape), damage)
+
+
+def _tescan_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    data = tiff.vendor_bytes(opened, plane.page, tescan.TAG)
+    entries = {} if data is None else tescan.parse_blocks(data, opened.byteorder, str(path))
+    return tescan.describe(entries, plane.shape) if entries else None
+
+
+def _openfibsem_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:
+    entries = openfibsem.parse(plane.page.description)
+    return None if entries is None else openfibsem.describe(entries, plane.shape)
+
+
 def _sidecar_details(header: PlaneHeader, path: Path) -> Details | None:
-    entries = jeol.sidecar(path)
-    return None if entries is None else _sourced(jeol.describe(entries, header.shape), path, header.page)
+    """Return what a text file beside the image says, None when there is none that this program knows."""
+    kind = path.suffix.lower().lstrip(".")
+    for vendor in (jeol, hitachi, tescan):
+        found = sidecar_text(path, *(ending.format(kind=kind) for ending in vendor.SIDECARS))
+        text, damage = ("", ()) if found is None else readable(found)
+        entries = vendor.parse_sidecar(text)
+        if entries is not None:
+            return _sourced(_noted(vendor.describe(entries, header.shape), damage), path, header.page)
+    return None
 
 
 def _sourced(details: Details, path: Path, page: int) -> Details:
-    return replace(details, metadata=details.metadata.model_copy(update={"source": str(path), "page": page}))
+    metadata, notes = possible(details.metadata)
+    return _noted(replace(details, metadata=metadata.model_copy(update={"source": str(path), "page": page})), notes)
+
+
+def _noted(details: Details, notes: tuple[str, ...]) -> Details:
+    return replace(details, notes=(*details.notes, *notes))
 
 
 def _labels(page: Any) -> list[str]:
@@ -139,7 +191,7 @@ def _stack_headers(
                 header,
                 details=details,
                 position=position,
-                channel=stack.names[position[1]] if position is not None and stack.names else None,
+                channel=stack.channel_name(position),
                 time_s=stack.seconds(*position) if position is not None else None,
                 clip=clip,
             )

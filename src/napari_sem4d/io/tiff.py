@@ -5,6 +5,7 @@ Finds the image planes and reads their pixels. What vendors write into tags is r
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.io.grey import grey_of_colour, grey_ramp
 from napari_sem4d.io.header import PlaneHeader
+from napari_sem4d.io.sidecar import decoded
 from napari_sem4d.model import InputError
 
 LARGEST_PLANE_BYTES = 2 * 1024**3
@@ -28,21 +30,28 @@ _LARGEST_TEXT_BYTES = 16 * 1024**2
 # None, LZW, deflate (two codes), PackBits, zstd.
 _LOSSLESS = frozenset({1, 5, 8, 32946, 32773, 50000})
 # Tags whose loss would change what is read: sizes, strips, tiles, description, resolution, palette, vendor entries.
-_NEEDED_TAGS = frozenset({256, 257, 258, 270, 273, 279, 282, 283, 320, 324, 325, 34118, 34680, 34682, 50838, 50839})
+_NEEDED_TAGS = frozenset(
+    {256, 257, 258, 270, 273, 279, 282, 283, 320, 324, 325, 34118, 34680, 34682, 34683, 50431, 50838, 50839}
+)
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _RGB, _PALETTE, _WHITE_IS_ZERO, _BLACK_IS_ZERO = 2, 3, 0, 1
 _REDUCED_IMAGE = 1
+_PHOTOMETRIC = 262
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One plane of an open TIFF: its directory, and the sample when the samples are planes of their own."""
+    """One plane of an open TIFF: its directory, and the sample when the samples are planes of their own.
+
+    ``notes`` say what is wrong with the directory although the plane can be read.
+    """
 
     page: Any
     directory: int
     sample: int | None
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -77,7 +86,7 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
     found: list[Plane] = []
     for directory in range(len(tiff.pages)):
         page = _full_page(tiff, directory, path)
-        _check_directory(tiff, page, path, last=directory == len(tiff.pages) - 1)
+        notes = _check_directory(tiff, page, path, last=directory == len(tiff.pages) - 1)
         if found and page.subfiletype & _REDUCED_IMAGE:
             continue
         shape, dtype = _layout(page, path)
@@ -86,7 +95,7 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
         if separate and _stored_shape(page) is None:
             raise InputError(f"{path} is a colour image in separate planes; save each detector as a grey image or page")
         samples: list[int | None] = list(range(page.samplesperpixel)) if separate else [None]
-        found.extend(Plane(page, directory, sample, shape, dtype) for sample in samples)
+        found.extend(Plane(page, directory, sample, shape, dtype, notes) for sample in samples)
     if not found:
         raise InputError(f"{path} holds no image; copy it again from the microscope")
     return found
@@ -94,19 +103,19 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
 
 def vendor_text(tiff: tifffile.TiffFile, page: Any, codes: tuple[int, ...]) -> str | None:
     """Return the text of the first tag of ``codes`` that the page has."""
-    for code in codes:
-        tag = page.tags.get(code)
-        if tag is None:
-            continue
-        size = min(tag.valuebytecount, _LARGEST_TEXT_BYTES)
-        tiff.filehandle.seek(tag.valueoffset)
-        data: bytes = tiff.filehandle.read(size)
-        data = data.split(b"\0", 1)[0]
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError:
-            return data.decode("cp1252", errors="replace")
-    return None
+    found = (vendor_bytes(tiff, page, code) for code in codes)
+    data = next((d for d in found if d is not None), None)
+    return None if data is None else decoded(data)
+
+
+def vendor_bytes(tiff: tifffile.TiffFile, page: Any, code: int) -> bytes | None:
+    """Return the content of a tag as it is stored, None when the page has no such tag."""
+    tag = page.tags.get(code)
+    if tag is None:
+        return None
+    tiff.filehandle.seek(tag.valueoffset)
+    data: bytes = tiff.filehandle.read(min(tag.valuebytecount, _LARGEST_TEXT_BYTES))
+    return data
 
 
 def stack_shape(plane: Plane, count: int) -> tuple[int, ...] | None:
@@ -172,13 +181,17 @@ def _full_page(tiff: tifffile.TiffFile, directory: int, path: Path) -> Any:
     return tiff.pages[directory].aspage()
 
 
-def _check_directory(tiff: tifffile.TiffFile, page: Any, path: Path, *, last: bool) -> None:
-    """Refuse a directory that points beyond the file, which tifffile passes over (it drops the tag or the page)."""
+def _check_directory(tiff: tifffile.TiffFile, page: Any, path: Path, *, last: bool) -> tuple[str, ...]:
+    """Refuse a directory that points beyond the file or lacks what an image needs; tifffile passes over both.
+
+    Returns a note when entries are out of order or of no known type: tifffile leaves such entries out.
+    """
     form, file = tiff.tiff, tiff.filehandle
     file.seek(page.offset)
     count = int(struct.unpack(form.tagnoformat, file.read(form.tagnosize))[0])
     data = file.read(count * form.tagsize + form.offsetsize)
     inline = form.offsetsize
+    codes, unknown = [], False
     for place in range(0, count * form.tagsize, form.tagsize):
         code, kind = struct.unpack_from(f"{form.byteorder}HH", data, place)
         number = struct.unpack_from(form.offsetformat, data, place + 4)[0]
@@ -186,9 +199,19 @@ def _check_directory(tiff: tifffile.TiffFile, page: Any, path: Path, *, last: bo
         offset = struct.unpack_from(form.offsetformat, data, place + 4 + inline)[0]
         if code in _NEEDED_TAGS and size > inline and offset + size > file.size:
             raise InputError(f"{path} is truncated: its entry {code} lies beyond its end; copy it again")
+        codes.append(code)
+        unknown |= kind not in _TYPE_BYTES
     following = struct.unpack_from(form.offsetformat, data, count * form.tagsize)[0]
     if last and following:
         raise InputError(f"{path} is truncated: its pages after the first {page.index + 1} are lost; copy it again")
+    if _PHOTOMETRIC not in page.tags:
+        raise InputError(f"{path} does not say whether 0 is black or white; it is damaged, copy it again")
+    if not unknown and all(a < b for a, b in itertools.pairwise(codes)):
+        return ()
+    return (
+        f"{path.name} has a damaged list of entries (TIFF directory {page.index + 1}): values may be missing, copy it "
+        "again",
+    )
 
 
 def _layout(page: Any, path: Path) -> tuple[tuple[int, int], np.dtype[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 _PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _TIMES = {"secs": 1.0, "sec": 1.0, "mins": 60.0, "min": 60.0, "hours": 3600.0}
@@ -75,6 +75,15 @@ def date_and_time(date: str | None, time: str | None) -> datetime | None:
         return None
 
 
+def moment(text: str | None) -> datetime | None:
+    """Read ``2023-06-15T10:11:12.5+02:00`` (the clock of the microscope counts) or seconds since 1970."""
+    seconds = number(text)
+    if seconds is not None:
+        return datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None) if 0 < seconds < 4e9 else None
+    date, _, time = (text or "").strip().replace(" ", "T").partition("T")
+    return date_and_time(date, time)
+
+
 def _day(text: str) -> tuple[int, int, int] | None:
     words = re.match(r"\s*(\d{1,2})[ -]([A-Za-z]{3})[a-z]*[ -](\d{4})", text)
     if words is not None:
@@ -97,6 +106,21 @@ def scaled(value: float | None, factor: float) -> float | None:
         return None
     result = value * factor
     return float(f"{result:.12g}") if math.isfinite(result) else None
+
+
+def ini_entries(text: str) -> dict[str, str]:
+    """Return the entries of text with ``[Section]`` and ``Key=Value`` lines as ``{"Section.Key": value}``."""
+    entries: dict[str, str] = {}
+    section = ""
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line.strip("[]") + "."
+            continue
+        key, separator, value = line.partition("=")
+        if separator:
+            entries[f"{section}{key.strip()}"] = value.strip()
+    return entries
 
 
 def first_entry(entries: Mapping[str, str], *keys: str) -> str | None:

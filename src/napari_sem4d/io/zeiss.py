@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
+from napari_sem4d.io.cross_check import agreed
 from napari_sem4d.io.header import Details
 from napari_sem4d.io.signals import is_backscatter
 from napari_sem4d.io.vendor_text import date_and_time, number, positive, quantity, scaled, yes
@@ -15,8 +17,8 @@ TAG = 34118
 # A key on a line of its own, on the next line "Name = value" or "Name :value".
 _ENTRY = re.compile(r"^([A-Z]{2}_[A-Z0-9_]+)[ \t]*\r?\n[^=:\r\n]*[=:]([^\r\n]*)", re.MULTILINE)
 
-# Places in the unnamed list of numbers that opens the tag.
-_PIXEL_SIZE_M, _ENERGY_V, _CURRENT_A, _WORKING_DISTANCE_M = 3, 6, 8, 9
+# Places in the unnamed list of numbers that opens the tag: the values of the image, and again those of the screen.
+_PIXEL_SIZE_M, _ENERGY_V, _CURRENT_A, _WORKING_DISTANCE_M = (3, 11), (6, 14), (8, 16), (9, 17)
 
 # The list and "Pixel Size" describe the image on the microscope's screen, 1024 pixels wide, whatever the width of
 # the stored image (hyperspy pull request 2056). Only these widths are the same field stored finer or coarser.
@@ -28,17 +30,24 @@ def parse(text: str) -> tuple[dict[str, str], tuple[float, ...]]:
     """Return the named entries as ``{"ap_wd": "4.5 mm"}`` and the unnamed numbers."""
     named = list(_ENTRY.finditer(text))
     unnamed = text[: named[0].start()] if named else text
-    numbers = [value for value in map(number, unnamed.split()) if value is not None]
+    # A line that is no number keeps its place: the numbers have no names but their places.
+    numbers = [math.nan if value is None else value for value in map(number, unnamed.splitlines())]
     return {match[1].lower(): match[2].strip() for match in named}, tuple(numbers)
 
 
 def describe(entries: Mapping[str, str], numbers: tuple[float, ...], shape: tuple[int, int]) -> Details:
     """Translate the entries of an image of ``shape`` (rows, columns)."""
-    pixel_size_m, notes = pixel_size(entries, numbers, shape[1])
+    pixel_size_m, size_notes = pixel_size(entries, numbers, shape[1])
     detector = entries.get("dp_detector_channel") or entries.get("dp_detector_type")
-    energy = quantity(entries.get("ap_actualkv"), "V") or _listed(numbers, _ENERGY_V)
-    distance = quantity(entries.get("ap_wd"), "m") or _listed(numbers, _WORKING_DISTANCE_M)
-    current = quantity(entries.get("ap_iprobe"), "A") or _listed(numbers, _CURRENT_A)
+    energy, energy_notes = agreed(
+        "beam energy", "kV", _stated(entries, "ap_actualkv", "V", numbers, _ENERGY_V, 1e-3), tolerance=0.01
+    )
+    distance, distance_notes = agreed(
+        "working distance", "mm", _stated(entries, "ap_wd", "m", numbers, _WORKING_DISTANCE_M, 1e3), tolerance=0.02
+    )
+    current, current_notes = agreed(
+        "beam current", "pA", _stated(entries, "ap_iprobe", "A", numbers, _CURRENT_A, 1e12), tolerance=0.06
+    )
     rotation = quantity(entries.get("ap_scanrotation"), "°")
     metadata = ScanMetadata(
         vendor="Zeiss",
@@ -47,9 +56,9 @@ def describe(entries: Mapping[str, str], numbers: tuple[float, ...], shape: tupl
         segment=_segment(entries, detector),
         signal="BSE" if is_backscatter(detector) else None,
         pixel_size_nm=scaled(pixel_size_m, 1e9),
-        beam_energy_kev=scaled(energy, 1e-3),
-        working_distance_mm=scaled(distance, 1e3),
-        beam_current_pa=scaled(current, 1e12),
+        beam_energy_kev=energy,
+        working_distance_mm=distance,
+        beam_current_pa=current,
         dwell_time_us=_dwell_time_us(entries, shape[1]),
         contrast=quantity(entries.get("ap_contrast"), "%"),
         brightness=quantity(entries.get("ap_brightness"), "%"),
@@ -62,7 +71,7 @@ def describe(entries: Mapping[str, str], numbers: tuple[float, ...], shape: tupl
         acquired=date_and_time(entries.get("ap_date"), entries.get("ap_time")),
         raw={**entries, "unnamed": " ".join(f"{n:.10g}" for n in numbers)},
     )
-    return Details(metadata, None, notes)
+    return Details(metadata, None, (*size_notes, *energy_notes, *distance_notes, *current_notes))
 
 
 def pixel_size(
@@ -74,7 +83,8 @@ def pixel_size(
     Size" is missing in older files: the width of the field divided by the columns decides between them.
     """
     zoom = _SCREEN_COLUMNS / columns if columns in _STORE_COLUMNS else 1.0
-    listed = _listed(numbers, _PIXEL_SIZE_M)
+    listed_nm, list_notes = agreed("pixel size", "nm", _listed(numbers, _PIXEL_SIZE_M, 1e9))
+    listed = scaled(listed_nm, 1e-9)
     candidates = [] if listed is None else [listed * zoom, listed]
     width = quantity(entries.get("ap_width"), "m")
     screen_text = _above_zero(quantity(entries.get("ap_pixel_size"), "m"))
@@ -96,7 +106,8 @@ def pixel_size(
         chosen = evidence[0] if evidence else (candidates[0] if candidates else None)
     if chosen is None:
         return None, ()
-    notes = [
+    notes = [*list_notes]
+    notes += [
         f"the entry {name!r} says {value * 1e9:.5g} nm, but this image of {columns} columns has pixels of "
         f"{chosen * 1e9:.5g} nm; check it against the scale bar"
         for name, value in (("Pixel Size", screen_text), ("Image Pixel Size", image_text))
@@ -115,8 +126,18 @@ def _above_zero(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
 
-def _listed(numbers: tuple[float, ...], place: int) -> float | None:
-    return positive(str(numbers[place])) if len(numbers) > place else None
+def _stated(
+    entries: Mapping[str, str], key: str, unit: str, numbers: tuple[float, ...], places: tuple[int, ...], factor: float
+) -> dict[str, float | None]:
+    """Return what the text and the list say about a value."""
+    return {key.upper(): scaled(_above_zero(quantity(entries.get(key), unit)), factor)} | _listed(
+        numbers, places, factor
+    )
+
+
+def _listed(numbers: tuple[float, ...], places: tuple[int, ...], factor: float) -> dict[str, float | None]:
+    found = {place: positive(str(numbers[place])) if len(numbers) > place else None for place in places}
+    return {f"number {place + 1} of the list": scaled(value, factor) for place, value in found.items()}
 
 
 def _segment(entries: Mapping[str, str], detector: str | None) -> str | None:

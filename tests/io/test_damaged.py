@@ -13,15 +13,22 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_sem4d.io.heights import read_height
 from napari_sem4d.io.sem import read_sem
 from napari_sem4d.model import InputError
 
-SHARED = (
+SCANS = (
     "sem/fei_abs_3segment/P33_scale1_detectorA.tif",
     "sem/zeiss_qbsd_vickers/Q1.tif",
     "vendor/test_tiff_Zeiss_SEM_1k.tif",
     "vendor/jeol_image000.tif",
 )
+OTHERS = (
+    "afm/di-1.di", "afm/nid-1.nid", "afm/spot_1-1000nm.ibw", "afm/x3p-2.x3p", "afm/test.gwy",
+    "movie/asd_sample_0.asd", "movie/sample_0.h5-jpk", "README.md",
+)  # fmt: skip
+CHECKED = ("pixel_size_nm", "beam_energy_kev", "working_distance_mm")
+ONCE = {"vendor/jeol_image000.tif": ("working_distance_mm",)}  # stated once: a changed digit cannot be known
 
 
 def survives(path: Path) -> bool:
@@ -86,20 +93,63 @@ def test_flipped_bits(file: Path) -> None:
         survives(file)
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_flipped_and_truncated_copies_of_real_files(shared: Path, tmp_path: Path, name: str) -> None:
-    path = tmp_path / Path(name).name
-    shutil.copyfile(shared / name, path)
-    whole = path.read_bytes()
+def damage(whole: bytes, rng: np.random.Generator, hot: range) -> bytearray:
+    """One byte changed, half of them in ``hot``, where the microscope's entries stand."""
+    damaged = bytearray(whole)
+    place = int(rng.integers(hot.start, hot.stop)) if rng.integers(2) else int(rng.integers(len(whole)))
+    damaged[place] ^= int(rng.integers(1, 256))
+    return damaged
+
+
+def entries_of(path: Path) -> range:
+    """Bytes of the entry list and the text of a microscope."""
+    if path.suffix == ".txt":
+        return range(path.stat().st_size)
+    with tifffile.TiffFile(path) as tiff:
+        tags = [tag for tag in tiff.pages[0].tags if tag.code in {34118, 34682}]
+        start = tags[0].valueoffset if tags else 0
+    return range(start, min(start + 6000, path.stat().st_size))
+
+
+@pytest.mark.parametrize("damaged", [*SCANS, "vendor/jeol_image000.txt"])
+def test_real_scan_tells_no_wrong_number_in_silence(shared: Path, tmp_path: Path, damaged: str) -> None:
+    """Benchmark ``damage`` does the same with 20 truncations and 200 bytes of every file."""
+    name = damaged.replace(".txt", ".tif")
+    for suffix in (".tif", ".txt"):
+        if (source := (shared / name).with_suffix(suffix)).exists():
+            shutil.copyfile(source, tmp_path / source.name)
+    path, victim = tmp_path / Path(name).name, tmp_path / Path(damaged).name
+    path.chmod(0o600)
+    victim.chmod(0o600)
+    intact = read_sem(path)
+    whole, hot = victim.read_bytes(), entries_of(victim)
     rng = np.random.default_rng(1)
-    for place in [*rng.integers(0, 2000, 15), *rng.integers(len(whole) - 40_000, len(whole), 15)]:
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << int(rng.integers(8))
-        path.write_bytes(damaged)
-        survives(path)
-    for step in range(0, 20, 3):
-        path.write_bytes(whole[: len(whole) * step // 20])
-        assert not survives(path)
+    copies = [whole[: len(whole) * step // 20] for step in range(20)]
+    copies += [bytes(damage(whole, rng, hot)) for _ in range(60)]
+    for copy in copies:
+        victim.write_bytes(copy)
+        if not survives(path):
+            continue
+        series = read_sem(path)
+        assert len(copy) == len(whole) or victim != path, "a truncated image is never read"
+        told = set(series.warnings) - set(intact.warnings)
+        for field in CHECKED:
+            value, truth = getattr(series.metadata, field), getattr(intact.metadata, field)
+            right = value is None or value == pytest.approx(truth, rel=0.005)
+            assert right or told or field in ONCE.get(name, ()), (field, value)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_instruments_are_refused(shared: Path, tmp_path: Path, name: str) -> None:
+    whole = (shared / name).read_bytes()
+    path = tmp_path / Path(name).name
+    rng = np.random.default_rng(2)
+    for copy in (whole, whole[: len(whole) // 2], damage(whole, rng, range(400))):
+        path.write_bytes(copy)
+        for read in (read_sem, read_height):
+            with pytest.raises(InputError) as caught:
+                read(path)
+            assert path.name in str(caught.value)
 
 
 @pytest.mark.parametrize(
