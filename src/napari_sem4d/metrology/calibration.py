@@ -19,7 +19,7 @@ from napari_sem4d.metrology.indent import VICKERS_TILT_DEG, Pyramid, find_pyrami
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.model.region import Region
-from napari_sem4d.model.setup import Setup, SlopeCalibration
+from napari_sem4d.model.setup import Contribution, Setup, SlopeCalibration
 
 _SMALLEST_SIGMA = 0.005  # no reference in an SEM is better known than this
 _VICKERS_TILT_SIGMA_DEG = 0.3  # recovery of the metal after unloading
@@ -69,8 +69,14 @@ def calibrate_on_vickers(
     true = _right_angled(measured, math.tan(math.radians(tilt_deg)))
     sigma_tilt = math.radians(_VICKERS_TILT_SIGMA_DEG) / (math.sin(math.radians(2 * tilt_deg)) / 2)
     scatter = _facet_scatter(pyramid)
+    contributions = (
+        Contribution(
+            name="tilt of the facets", value=f"{tilt_deg:g} ± {_VICKERS_TILT_SIGMA_DEG:g}°", relative_sigma=sigma_tilt
+        ),
+        Contribution(name="scatter of the facets", value="slopes of all four", relative_sigma=scatter),
+    )
     what = f"two facets of {tilt_deg:g} deg of a pyramid, relative to the mean of its four facets"
-    return _with_calibration(setup, slope_matrix(measured, true), math.hypot(sigma_tilt, scatter), what)
+    return stored(setup, slope_matrix(measured, true), contributions, what)
 
 
 def calibrate_on_facets(
@@ -112,7 +118,8 @@ def calibrate_on_facets(
         base = "relative to the level area around them"
     matrix = slope_matrix(measured, true)
     misfit = np.linalg.norm(measured @ matrix.T - true) / np.linalg.norm(true)
-    return _with_calibration(setup, matrix, float(misfit), f"{len(masks)} facets of known slope, {base}")
+    contributions = (Contribution(name="misfit", value="of the known slopes", relative_sigma=float(misfit)),)
+    return stored(setup, matrix, contributions, f"{len(masks)} facets of known slope, {base}")
 
 
 def calibrate_on_step(
@@ -146,8 +153,17 @@ def calibrate_on_step(
         )
     scale = height_nm / measured
     noise = 0.0 if math.isnan(noise) else noise
-    sigma = math.hypot(noise / abs(measured), sigma_nm / abs(height_nm))
-    return _with_calibration(setup, scale * np.eye(2), sigma, f"step of {height_nm:g} nm")
+    contributions = (
+        Contribution(
+            name="height of the step",
+            value=f"{height_nm:g} ± {sigma_nm:g} nm",
+            relative_sigma=sigma_nm / abs(height_nm),
+        ),
+        Contribution(
+            name="noise of the map", value=f"± {noise:.2g} {result.unit}", relative_sigma=noise / abs(measured)
+        ),
+    )
+    return stored(setup, scale * np.eye(2), contributions, f"step of {height_nm:g} nm")
 
 
 def calibrate_on_sphere(
@@ -194,8 +210,13 @@ def calibrate_on_sphere(
             "the marked cap is no bump: mark the cap of the sphere, and check the azimuths of the segments"
         )
     spread = float(np.std(fit.fun)) / math.sqrt(rows.size) / max(float(np.std(p)), 1e-9)
-    sigma = math.hypot(spread, sigma_nm / radius_nm)
-    return _with_calibration(setup, np.diag([scale_x, scale_y]), sigma, f"sphere of radius {radius_nm:g} nm")
+    contributions = (
+        Contribution(
+            name="radius of the sphere", value=f"{radius_nm:g} ± {sigma_nm:g} nm", relative_sigma=sigma_nm / radius_nm
+        ),
+        Contribution(name="misfit of the cap", value=f"{rows.size} pixels", relative_sigma=spread),
+    )
+    return stored(setup, np.diag([scale_x, scale_y]), contributions, f"sphere of radius {radius_nm:g} nm")
 
 
 def slope_matrix(measured: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -248,14 +269,28 @@ def _slopes(result: HeightMap) -> tuple[NDArray[np.float32], NDArray[np.float32]
     return np.asarray(d_column, np.float32), np.asarray(-d_row, np.float32)
 
 
-def _with_calibration(setup: Setup, matrix: NDArray[np.float64], sigma: float, reference: str) -> Setup:
-    """Store a calibration; one that was there already is carried on, the map having been made with it."""
+def stored(setup: Setup, matrix: NDArray[np.float64], contributions: Sequence[Contribution], reference: str) -> Setup:
+    """Return the setup with a calibration; one that was there already is carried on, the map having been made with it.
+
+    Parameters
+    ----------
+    matrix : (2, 2)
+        True slopes from those measured with ``setup``.
+    contributions : sequence of Contribution
+        What its uncertainty is made of; one is added when they are smaller than anything can be known in an SEM.
+    """
     if setup.slope_calibration is not None:
         matrix = matrix @ np.array(setup.slope_calibration.matrix)
     (a, b), (c, d) = matrix.tolist()
+    total = math.hypot(*(part.relative_sigma for part in contributions))
+    if total < _SMALLEST_SIGMA:
+        rest = math.sqrt(_SMALLEST_SIGMA**2 - total**2)
+        limit = Contribution(name="limit", value="of any reference in an SEM", relative_sigma=rest)
+        contributions, total = (*contributions, limit), math.hypot(total, rest)
     calibration = SlopeCalibration(
         matrix=((a, b), (c, d)),
-        relative_sigma=max(sigma, _SMALLEST_SIGMA),
+        relative_sigma=total,
+        contributions=tuple(contributions),
         reference=reference,
         beam_energy_kev=setup.beam_energy_kev,
         working_distance_mm=setup.working_distance_mm,

@@ -26,6 +26,7 @@ _EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant 
 _MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
 _SMALL_SLOPE = 0.05  # signals are still linear in the slope
 
+BLACK_LEVEL = "black level"
 # Quantities of a diode that the slope constant rests on: field, name and unit.
 _LENGTHS = (
     ("distance_mm", "distance", "mm"),
@@ -121,6 +122,12 @@ def geometry_budget(setup: Setup, level: NDArray[np.float64]) -> ScaleBudget:
     return ScaleBudget(tuple(lines))
 
 
+def geometry_sigma(setup: Setup) -> float:
+    """Relative standard deviation of the slope constant as the geometry gives it, black levels apart."""
+    budget = geometry_budget(setup, np.ones(len(setup.detectors)))
+    return math.hypot(*(line.relative_sigma or 0.0 for line in budget.lines if line.name != BLACK_LEVEL))
+
+
 def slope_constants(setup: Setup) -> NDArray[np.float64]:
     """Relative change of the flat signal of each channel per unit slope, (detector, 2) for dz/dx and dz/dy.
 
@@ -154,11 +161,11 @@ def _black_level(setup: Setup, level: NDArray[np.float64]) -> BudgetLine:
     """Line of the black levels; that of a difference of segments is an additive tilt, no scale."""
     counting = [(d, abs(g)) for d, g in zip(setup.detectors, level, strict=True) if not _is_difference(d)]
     if any(d.offset is None for d, _ in counting):
-        return BudgetLine("black level", "not measured", None)
+        return BudgetLine(BLACK_LEVEL, "not measured", None)
     assumed = " (assumed)" if any(d.offset_sigma is None for d, _ in counting) else ""
     shares = [_DEFAULT_OFFSET_SIGMA if d.offset_sigma is None else d.offset_sigma / g for d, g in counting]
     words = f"± {100 * float(np.mean(shares)) if shares else 0.0:.2g} % of the signal each{assumed}"
-    return BudgetLine("black level", words, float(np.mean(shares) / math.sqrt(len(shares))) if shares else 0.0)
+    return BudgetLine(BLACK_LEVEL, words, float(np.mean(shares) / math.sqrt(len(shares))) if shares else 0.0)
 
 
 def _is_difference(detector: Detector) -> bool:
