@@ -286,8 +286,14 @@ def test_a_calibration_from_other_settings_is_noticed(segments: Segments, calibr
     other = segments(slope_calibration=calibration, working_distance_mm=6.0)
     assert not [w for w in reconstruct(images, same, PIXEL_NM, "photometric", samples=0).warnings if "calibration" in w]
     noticed = [w for w in reconstruct(images, other, PIXEL_NM, "photometric", samples=0).warnings if "calibration" in w]
-    assert [w for w in noticed if "5.0 keV" in w]
-    assert [w for w in noticed if "8.0 mm" in w]
+    assert [w for w in noticed if "made at 5 keV, this scan at 2 keV" in w]
+    assert [w for w in noticed if "made at 8 mm" in w]
+
+
+def test_azimuths_of_unknown_sign_are_told(segments: Segments) -> None:
+    images = simulate(cone(), segments(), PIXEL_NM)
+    warnings = reconstruct(images, segments(sign_known=False), PIXEL_NM, "photometric", samples=0).warnings
+    assert [w for w in warnings if "upside down" in w]
 
 
 def test_the_predicted_images_are_those_of_the_surface(

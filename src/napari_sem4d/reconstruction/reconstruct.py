@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -225,21 +224,12 @@ def _remarks_on_setup(setup: Setup, estimate: Estimate) -> list[str]:
         remarks.append(f"{100 * bad:.1f} % of the pixels are saturated, missing or too steep; neighbours carry them")
     if setup.stage_tilt_deg:
         remarks.append(f"stage tilt of {setup.stage_tilt_deg:g} deg taken about the horizontal image axis")
-    calibration = setup.slope_calibration
-    if calibration is not None and not _same(calibration.beam_energy_kev, setup.beam_energy_kev):
+    if not setup.sign_known:
         remarks.append(
-            f"the slope calibration was made at {calibration.beam_energy_kev} keV, this scan at {setup.beam_energy_kev}"
-        )
-    if calibration is not None and not _same(calibration.working_distance_mm, setup.working_distance_mm):
-        remarks.append(
-            f"the slope calibration was made at {calibration.working_distance_mm} mm working distance, this scan at "
-            f"{setup.working_distance_mm} mm"
+            "the azimuths were estimated from images, which leaves the sign open: the surface may be upside down; "
+            "mark a known bump or pit"
         )
     return remarks
-
-
-def _same(a: float | None, b: float | None) -> bool:
-    return a is None or b is None or math.isclose(a, b, rel_tol=0.01)
 
 
 def _stop(should_stop: Callable[[], bool] | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sem4d.model.conditions import differences
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Detector, Setup, SignedSum
@@ -45,7 +46,7 @@ class Scan:
     scan_rotation_deg : float or None
         As the microscope wrote it down.
     remarks : tuple of str
-        What was left out, for the user.
+        What was left out, and how it was recorded otherwise than the setup says, for the user.
     """
 
     images: NDArray[np.float32]
@@ -104,11 +105,12 @@ def take_in(
     infinite = np.isinf(stack)
     if infinite.any():
         stack = np.where(infinite, np.float32(np.nan), stack)  # missing, as everywhere below
+    other_settings = differences(setup, images.channel_metadata)
     stack, setup, remarks = _without_dead(stack, setup)
     _check_images(stack, setup, images.saturation)
     return Scan(
         stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources, setup,
-        images.metadata.scan_rotation_deg, remarks,
+        images.metadata.scan_rotation_deg, (*other_settings, *remarks),
     )  # fmt: skip
 
 
