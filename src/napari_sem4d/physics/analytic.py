@@ -28,6 +28,7 @@ from napari_sem4d.physics.detectors import diode_terms
 from napari_sem4d.physics.facets import FacetSignals, FacetTable
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
+from napari_sem4d.physics.pauses import Ask, pause
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.shadows import CastShadows, Sky, distances, hidden_shares, least_tangent
 
@@ -73,16 +74,17 @@ class AnalyticModel:
         self._padded = high, wide
         self._transfer = self._tensor(_blur_transfer(setup, self._padded, pixel_size_nm))
 
-    def signals(self, height_nm: Tensor) -> Tensor:
+    def signals(self, height_nm: Tensor, ask: Ask | None = None) -> Tensor:
         """Signals (..., detector, y, x) as fractions of the beam for heights (..., y, x) in nm.
 
-        Differentiable with respect to the height almost everywhere.
+        Differentiable with respect to the height almost everywhere. ``ask`` is called often, also on the way back, and
+        may raise to end the computation.
         """
         batch = height_nm.shape[:-2]
         height = height_nm.to(self.device, torch.float32).reshape(-1, *self.shape)
         slope_x, slope_y = slopes(height, self.pixel_size_nm)
         signals: Tensor = FacetSignals.apply(slope_x, slope_y, self._facets)
-        signals = signals * self._visible(height, slope_x, slope_y)
+        signals = pause(pause(signals, ask) * self._visible(height, slope_x, slope_y), ask)
         if self._mixing is not None:
             signals = torch.einsum("cd,bdyx->bcyx", self._tensor(self._mixing), signals)
         return self._blurred(signals).reshape(*batch, -1, *self.shape)

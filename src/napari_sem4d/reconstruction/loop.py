@@ -46,8 +46,11 @@ _INFORMATION_PX = 2.0  # what the data know of a place: mean over neighbours, fr
 class ForwardModel(Protocol):
     """What the loop needs of a forward model."""
 
-    def signals(self, height_nm: Tensor) -> Tensor:
-        """Signals (detector, y, x), fractions of the beam, of heights (y, x) in nm; differentiable."""
+    def signals(self, height_nm: Tensor, ask: Callable[[], object] | None = None) -> Tensor:
+        """Signals (detector, y, x), fractions of the beam, of heights (y, x) in nm; differentiable.
+
+        ``ask`` is called often, also while the gradient is computed, and may raise to end the computation.
+        """
         ...
 
 
@@ -302,7 +305,7 @@ class _Run:
         self.evaluations += 1
         height = height_px - np.float32(height_px.mean(dtype=np.float64))
         leaf = torch.as_tensor(height * np.float32(self._problem.pixel_size_nm)).requires_grad_(True)
-        answer = self._problem.forward.signals(leaf)
+        answer = self._problem.forward.signals(leaf, self._check)
         return _Surface(height, leaf, answer, answer.detach().cpu().numpy())
 
     def _data_gradient(self) -> NDArray[np.float32]:

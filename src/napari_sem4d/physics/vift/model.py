@@ -17,6 +17,7 @@ from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.field import ANCHORS, Field, monomials, quadratic
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
+from napari_sem4d.physics.pauses import Ask
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.vift.contraction import condition, contraction
 from napari_sem4d.physics.vift.network import Network
@@ -71,15 +72,18 @@ class ViftModel:
         self._condition = torch.tensor([told], device=self.device)
         self._contraction, self._monomials = self._detectors(Field.of(shape, pixel_size_nm) if field is None else field)
 
-    def signals(self, height_nm: Tensor) -> Tensor:
-        """Signals (..., detector, y, x) as fractions of the beam for heights (..., y, x) in nm; differentiable."""
+    def signals(self, height_nm: Tensor, ask: Ask | None = None) -> Tensor:
+        """Signals (..., detector, y, x) as fractions of the beam for heights (..., y, x) in nm; differentiable.
+
+        ``ask`` as for the analytic model.
+        """
         batch = height_nm.shape[:-2]
         height = height_nm.to(self.device, torch.float32).reshape(-1, *self.shape)
-        analytic = self.analytic.signals(height)
-        signals = (analytic + self.correction(height)).clamp_min(0.0)
+        analytic = self.analytic.signals(height, ask)
+        signals = (analytic + self.correction(height, ask)).clamp_min(0.0)
         return signals.reshape(*batch, *analytic.shape[1:])
 
-    def correction(self, height_nm: Tensor) -> Tensor:
+    def correction(self, height_nm: Tensor, ask: Ask | None = None) -> Tensor:
         """What is added to the analytic signals, (batch, detector, y, x), for heights (batch, y, x)."""
         rows, columns = self.shape
         z = height_nm - height_nm.mean(dim=(-2, -1), keepdim=True)
@@ -87,7 +91,7 @@ class ViftModel:
             z = functional.pad(z[:, None], (0, -columns % self._coarse, 0, -rows % self._coarse), "replicate")
             z = functional.avg_pool2d(z, self._coarse)[:, 0]
         z = z / (self._coarse * self.pixel_size_nm)
-        out: Tensor = self.network(z, self._condition.expand(len(z), -1), self._contraction)
+        out: Tensor = self.network(z, self._condition.expand(len(z), -1), self._contraction, ask)
         if self._coarse > 1:
             out = functional.interpolate(out, scale_factor=self._coarse, mode="bilinear")[..., :rows, :columns]
         if self._monomials is not None:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_sem4d.physics.pauses import Ask, pause
+
 CONDITIONS = 5
 KNOTS = 2  # energy thresholds between which a correction is interpolated
 TERMS = 21  # Zernike polynomials to degree 5
@@ -64,7 +66,9 @@ class Network(nn.Module):
         self.last = nn.Linear(s.gates, KNOTS * TERMS, bias=False)
         nn.init.normal_(self.last.weight, std=0.02)
 
-    def forward(self, height_px: Tensor, condition: Tensor, contraction: Tensor | None = None) -> Tensor:
+    def forward(
+        self, height_px: Tensor, condition: Tensor, contraction: Tensor | None = None, ask: Ask | None = None
+    ) -> Tensor:
         """Correct the emission of surfaces.
 
         Parameters
@@ -74,6 +78,8 @@ class Network(nn.Module):
         condition : (batch, CONDITIONS) tensor
         contraction : (batch, channel, KNOTS * TERMS) tensor, optional
             What detectors make of the coefficients; the last layer is then contracted with it before the run.
+        ask : callable, optional
+            Called often, also on the way back of the gradient; may raise to end the computation.
 
         Returns
         -------
@@ -83,16 +89,18 @@ class Network(nn.Module):
         z = functional.pad(height_px[:, None], (0, -columns % _STEP, 0, -rows % _STEP), "replicate")
         fine = _deviations(z, _FINE)
         coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE)
-        around = _surroundings(fine, coarse)
+        around = _surroundings(pause(fine, ask), coarse)
         condition = self.condition(condition)
         scale, shift = self.stem_scale(condition)[:, :, None, None].chunk(2, dim=1)
         stem = functional.gelu(self.stem(_halo(torch.cat([_slopes(z), fine], dim=1))) * (1 + scale) + shift)
+        stem = pause(stem, ask)
         tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1)
         for block in self.blocks:
-            tokens = block(tokens, condition)
-        spread = _enlarged(self.spread(tokens).permute(0, 3, 1, 2))
-        factors = self.factors(functional.gelu(self.mix(torch.cat([stem, spread], dim=1))))
-        gates = self.gates(_halo(fine)) + _enlarged(self.gates_around(around))
+            tokens = pause(block(tokens, condition), ask)
+        spread = pause(_enlarged(self.spread(tokens).permute(0, 3, 1, 2)), ask)
+        mixed = pause(functional.gelu(self.mix(torch.cat([stem, spread], dim=1))), ask)
+        factors = pause(self.factors(mixed), ask)
+        gates = pause(self.gates(_halo(fine)) + _enlarged(self.gates_around(around)), ask)
         products = (factors * gates)[:, :, :rows, :columns]
         weight = self.last.weight if contraction is None else contraction @ self.last.weight
         return (weight @ products.flatten(2)).unflatten(2, (rows, columns))
