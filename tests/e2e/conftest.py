@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from napari.layers import Surface
 from napari.utils.notifications import Notification, notification_manager
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_sem4d.model import Cancelled, HeightMap, InputError, Region
@@ -80,6 +80,26 @@ class Window:
             self.qtbot.mouseMove(canvas, first + (last - first) * share)
             self.qtbot.wait(_HAND_MS)
         self.qtbot.mouseRelease(canvas, left, pos=last)
+        QApplication.processEvents()
+
+    def click_corners(self, corners: list[tuple[float, float]]) -> None:
+        """Draw a polygon: move to each corner, a pixel (row, column) of the scan, click, and double click on the last.
+
+        A vertex follows the mouse, so the moves in between matter; Qt's own test moves do not reach a hidden window
+        while no button is pressed.
+        """
+        viewer = getattr(self.viewer, "__wrapped__", self.viewer)
+        canvas = viewer.window._qt_viewer.canvas.native  # private, as in drag
+        for corner in corners:
+            place = self.on_canvas(*corner)
+            for at in (place - QPoint(5, 5), place):
+                none, point = Qt.MouseButton.NoButton, QPointF(at)
+                where = canvas.mapToGlobal(point)
+                move = QMouseEvent(QEvent.Type.MouseMove, point, where, none, none, Qt.KeyboardModifier.NoModifier)
+                QApplication.sendEvent(canvas, move)
+                self.qtbot.wait(_HAND_MS)
+            self.qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=place)
+        self.qtbot.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=place)
         QApplication.processEvents()
 
     def reconstruct(self) -> HeightMap:

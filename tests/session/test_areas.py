@@ -45,3 +45,27 @@ def test_a_turned_rectangle_keeps_its_size_and_place(turn: float, width: float, 
 
 def test_a_line_holds_no_pixel() -> None:
     assert not Area.of([(5, 5), (5, 20), (5, 20), (5, 5)]).mask(Region.full((30, 30))).any()
+
+
+def test_a_polygon_holds_what_it_encloses() -> None:
+    area = Area.of([(5, 5), (5, 45), (25, 25), (45, 45), (45, 5)])  # with a notch
+    mask = area.mask(Region.full((50, 50)))
+    assert mask[10, 20]
+    assert not mask[25, 40]
+    assert not area.is_rectangle
+    assert area.region == Region(5, 46, 5, 46)
+
+
+def test_only_a_rectangle_along_rows_and_columns_is_upright() -> None:
+    turned = Area.of([(0, 10), (10, 20), (20, 10), (10, 0)])
+    assert Area.of(UPRIGHT).is_upright
+    assert not turned.is_upright
+    assert turned.is_rectangle
+    assert not Area.of(UPRIGHT, is_round=True).is_upright
+    assert not Area.of([(0, 0), (0, 10), (10, 10)]).is_upright
+
+
+def test_a_shifted_area_holds_the_same_pixels_elsewhere() -> None:
+    area = Area.of(UPRIGHT, is_round=True)
+    there = area.shifted(3, -7).mask(Region(3, 103, -7, 93))
+    assert (there == area.mask(Region.full((100, 100)))).all()

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.model import Figure, HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.session import Session
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.measuring import Levelling, Read
 
 
 def scan(names: str = "ABCD", pixel_size_nm: float | None = 20.0, times: int = 1) -> SemSeries:
@@ -230,3 +232,51 @@ def test_only_one_scan_by_a_model_can_be_watched(session: Session) -> None:
     session.set_series(scan(times=3))
     assert not session.start_run().converges
     assert session.start_run(frame=1).converges
+
+
+def test_an_outline_goes_into_the_run_as_what_to_reconstruct(session: Session) -> None:
+    ellipse = Area.of([(5, 5), (5, 25), (25, 25), (25, 5)], is_round=True)
+    session.set_region(ellipse.region, ellipse)
+    run = session.start_run()
+    assert run.region == Region(5, 26, 5, 26)
+    assert session.series is not None
+    np.testing.assert_array_equal(run.roi, ellipse.mask(Region.full(session.series.frame_shape)))
+    session.set_region(Region(5, 26, 5, 26))
+    assert session.outline is None
+    assert session.start_run().roi == Region(5, 26, 5, 26)
+
+
+def test_an_outline_beside_the_image_changes_nothing(session: Session) -> None:
+    session.set_region(Region(5, 26, 5, 26))
+    beside = Area.of([(500, 500), (500, 530), (530, 515)])
+    with pytest.raises(InputError, match="draw it on the image"):
+        session.set_region(beside.region, beside)
+    assert session.region == Region(5, 26, 5, 26)
+    assert session.outline is None
+
+
+def test_a_run_keeps_its_map_as_it_was_through_levelling(session: Session) -> None:
+    run = session.start_run()
+    before, after = (height_map(Region(0, 40, 0, 60)) for _ in range(2))
+    session.finish_run(run.id, before)
+    steps = (Levelling("area", Area.of([(0, 0), (0, 9), (9, 9), (9, 0)])),)
+    levelled = session.level_run(run.id, steps, after)
+    assert levelled is not None
+    assert (levelled.result, levelled.unlevelled, levelled.levelling) == (after, before, steps)
+    assert session.runs[-1] is levelled
+    back = session.level_run(run.id, (), before)
+    assert back is not None
+    assert back.result is before
+    assert session.level_run(99, steps, after) is None
+
+
+def test_another_scan_or_pixel_size_takes_the_measurements(session: Session) -> None:
+    def measure() -> None:
+        session.measuring.add(Read((("Sq", Figure(1.0, 0.1, "nm")),)), 1)
+
+    measure()
+    session.set_pixel_size(7.0)
+    assert session.measuring.lines == ()
+    measure()
+    session.set_series(scan())
+    assert session.measuring.lines == ()

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
 from napari_sem4d.model.methods import METHOD_WORDS
+from napari_sem4d.model.region import Roi
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.measuring import Levelling
 
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.reconstruct import Method
@@ -25,9 +28,9 @@ class Run:
         Grows by one with each run of a session; a result that comes back under another id is dropped.
     name : str
         Short name of the scan, for layer names and file names.
-    series, setup, region, level_region, frame, method, seed
-        The inputs, frozen when the run was started. ``region`` None means the whole image, ``frame`` None means
-        all scans of the series.
+    series, setup, region, outline, level_region, frame, method, seed
+        The inputs, frozen when the run was started. ``region`` None means the whole image, ``outline`` None all of
+        the region, ``frame`` None all scans of the series.
     state : {"running", "done", "failed", "cancelled"}
     progress : float
         From 0 to 1.
@@ -37,6 +40,10 @@ class Run:
         Whether the user has asked to end the steps and to keep the surface so far.
     result : HeightMap, HeightSeries or None
         Set when the state is "done".
+    unlevelled : HeightMap or None
+        The result as it was reconstructed, if it is a map.
+    levelling : tuple of Levelling
+        What made ``result`` of it.
     error : str
         What went wrong and what to do, set when the state is "failed".
     """
@@ -50,11 +57,14 @@ class Run:
     frame: int | None
     method: Method
     seed: int
+    outline: Area | None = None
     state: RunState = "running"
     progress: float = 0.0
     chi_square: tuple[float, ...] = ()
     ending_early: bool = False
     result: Result | None = None
+    unlevelled: HeightMap | None = None
+    levelling: tuple[Levelling, ...] = ()
     error: str = ""
 
     @property
@@ -66,6 +76,13 @@ class Run:
     def converges(self) -> bool:
         """Whether it goes step by step and can be ended early; a series only reports how far it is."""
         return METHOD_WORDS[self.method].converges and self.frame is not None
+
+    @property
+    def roi(self) -> Roi | None:
+        """What to reconstruct, None for the whole image."""
+        if self.outline is not None:
+            return self.outline.mask(Region.full(self.series.frame_shape))
+        return self.region
 
     @property
     def place(self) -> Region:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 from psygnal import Signal
 
 from napari_sem4d.io.names import common_start
-from napari_sem4d.model import InputError, Region, SemSeries, Setup
+from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.model.region import window_of
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, Place, Reference, same_hardware
+from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.run import Result, Run
 
 if TYPE_CHECKING:
@@ -43,12 +45,14 @@ class Session:
         self.setup: Setup | None = None
         self.setup_is_proposed = True
         self.region: Region | None = None
+        self.outline: Area | None = None
         self.level_region: Region | None = None
         self.method: Method = "photometric"
         self.seed = 0
         self.reference = Reference.usual("pyramid")
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
+        self.measuring = Measuring()
         self._runs: dict[int, Run] = {}
         self._current_id = 0
 
@@ -106,6 +110,7 @@ class Session:
         if pixel_size_nm != series.pixel_size_nm:
             self._supersede()
             self.series = series.with_pixel_size(pixel_size_nm)
+            self.measuring.forget()
             self.series_changed.emit()
 
     def set_crop(self, crop: Region) -> None:
@@ -145,12 +150,26 @@ class Session:
         self.set_setup(setup if keep else setup.model_copy(update={"slope_calibration": None}))
         return keep
 
-    def set_region(self, region: Region | None) -> None:
-        """Reconstruct only a rectangle, or everything with None."""
+    def set_region(self, region: Region | None, outline: Area | None = None) -> None:
+        """Reconstruct only a rectangle, or everything with None.
+
+        Parameters
+        ----------
+        region : Region or None
+        outline : Area, optional
+            Only what it encloses, if that is not the whole rectangle.
+
+        Raises
+        ------
+        InputError
+            If it is too small or beside the image; nothing is changed then.
+        """
         if region is not None:
-            region = region.inside(self._need_series().frame_shape)
-        if region != self.region:
-            self.region = region
+            shape = self._need_series().frame_shape
+            roi = region if outline is None else outline.mask(Region.full(shape))
+            region, _ = window_of(roi, shape)
+        if (region, outline) != (self.region, self.outline):
+            self.region, self.outline = region, outline
             self.region_changed.emit()
 
     def set_level_region(self, region: Region | None) -> None:
@@ -209,9 +228,11 @@ class Session:
 
     def _forget_places(self) -> None:
         self.region = None
+        self.outline = None
         self.level_region = None
         self.marks = {}
         self.found = None
+        self.measuring.forget()
 
     # What is missing ---------------------------------------------------------------------------------------
 
@@ -280,6 +301,7 @@ class Session:
             series=self.series,
             setup=self.setup,
             region=self.region,
+            outline=self.outline,
             level_region=self.level_region,
             frame=0 if len(self.series) == 1 else frame,
             method=self.method,
@@ -315,8 +337,27 @@ class Session:
         run = self._live(run_id)
         if run is not None:
             steps = tuple(result.provenance.get("chi_square", run.chi_square))  # the last ones may not have been told
-            self._store(replace(run, state="done", progress=1.0, result=result, chi_square=steps))
+            unlevelled = result if isinstance(result, HeightMap) else None
+            done = replace(run, state="done", progress=1.0, result=result, unlevelled=unlevelled, chi_square=steps)
+            self._store(done)
         return run is not None
+
+    def level_run(self, run_id: int, levelling: Sequence[Levelling], result: HeightMap) -> Run | None:
+        """Take the levelled map of a run in place of the one before; returns None for a run without a map.
+
+        Parameters
+        ----------
+        run_id : int
+        levelling : sequence of Levelling
+            All that was done to the map since it was reconstructed, in order; empty for the map as it was.
+        result : HeightMap
+        """
+        run = self._runs.get(run_id)
+        if run is None or run.unlevelled is None:
+            return None
+        levelled = replace(run, levelling=tuple(levelling), result=result)
+        self._store(levelled)
+        return levelled
 
     def fail_run(self, run_id: int, error: str) -> bool:
         """Note why a run failed; returns False, and changes nothing, for a stale run."""

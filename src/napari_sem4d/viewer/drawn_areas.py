@@ -1,18 +1,23 @@
-"""Shapes that the user draws on the scan, as pixel areas. It knows nothing of what they are used for."""
+"""What the user draws on an image, in its pixels: areas, lines, points. It knows nothing of what they are used for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
-from napari.layers import Image, Shapes
+from napari.layers import Image, Points, Shapes
+from numpy.typing import ArrayLike, NDArray
 
-from napari_sem4d.session.areas import Area
+from napari_sem4d.session.areas import Area, Corner
+
+Form = Literal["rectangle", "ellipse", "polygon"]
+L = TypeVar("L", Shapes, Points)
+M = TypeVar("M")
 
 
-class DrawnArea:
-    """One rectangle or ellipse on a Shapes layer of its own.
+class _Drawn(Generic[L, M]):
+    """A layer of its own on which only what was drawn last counts.
 
     Parameters
     ----------
@@ -20,46 +25,36 @@ class DrawnArea:
     name : str
         Of the layer.
     color : str
-        Of the edge.
+        Of what is drawn.
     on_change : callable
-        Gets the area whenever the user has drawn, moved or removed the shape; None when there is none on the image.
-    form : {"rectangle", "ellipse"}
-        What the mouse draws.
+        Gets what there is whenever the user has drawn, moved or removed something; None when there is nothing on the
+        image.
     """
 
-    def __init__(
-        self,
-        viewer: Any,
-        name: str,
-        color: str,
-        on_change: Callable[[Area | None], None],
-        form: Literal["rectangle", "ellipse"] = "rectangle",
-    ) -> None:
+    _most = 1
+
+    def __init__(self, viewer: Any, name: str, color: str, on_change: Callable[[M | None], object]) -> None:
         self._viewer = viewer
         self._name = name
         self._color = color
         self._on_change = on_change
-        self._form = form
         self._image: Image | None = None
-        self.layer: Shapes | None = None
+        self.layer: L | None = None
 
     @property
     def exists(self) -> bool:
         """Whether the layer is in the viewer."""
         return self.layer is not None and self.layer in self._viewer.layers
 
-    def draw_on(self, image: Image) -> None:
+    def _draw_on(self, image: Image, mode: str) -> None:
         """Let the user draw on ``image``: 2D display, layer on top and selected, mouse draws."""
         self._image = image
         self._viewer.dims.ndisplay = 2
         if not self.exists:
-            self.layer = Shapes(
-                None,
-                ndim=2,
+            self.layer = self._new_layer(
+                max(1.0, max(image.data.shape[-2:]) / 160),
                 name=self._name,
-                edge_color=self._color,
-                face_color="transparent",
-                edge_width=max(1.0, max(image.data.shape[-2:]) / 160),
+                ndim=2,
                 opacity=1.0,
                 scale=image.scale[-2:],
                 translate=image.translate[-2:],
@@ -71,7 +66,7 @@ class DrawnArea:
         assert self.layer is not None
         self.layer.visible = True
         self._viewer.layers.selection.active = self.layer
-        self.layer.mode = f"add_{self._form}"
+        self.layer.mode = mode
 
     def remove(self) -> None:
         """Take the layer out of the viewer; ``on_change`` is not called."""
@@ -84,26 +79,85 @@ class DrawnArea:
     def _follow(self, event: Any) -> None:
         if self.layer is None or self._image is None or str(getattr(event, "action", "")).endswith("ing"):
             return
-        if len(self.layer.data) > 1:  # only the shape drawn last counts
+        if len(self.layer.data) > self._most:
             with self.layer.events.data.blocker():
-                self.layer.selected_data = set(range(len(self.layer.data) - 1))
+                self.layer.selected_data = set(range(len(self.layer.data) - self._most))
                 self.layer.remove_selected()
-        self._on_change(area_of(self.layer, self._image) if len(self.layer.data) else None)
+        self._on_change(self._read(self.layer, self._image) if len(self.layer.data) else None)
+
+    def _new_layer(self, width: float, **settings: Any) -> L:
+        raise NotImplementedError
+
+    def _read(self, layer: L, image: Image) -> M | None:
+        raise NotImplementedError
+
+
+class DrawnArea(_Drawn[Shapes, Area]):
+    """One rectangle, ellipse or polygon; ``on_change`` gets an :class:`Area`."""
+
+    def draw_on(self, image: Image, form: Form = "rectangle") -> None:
+        """Let the user draw on ``image``; a shape of another form takes the place of the one that is there."""
+        self._draw_on(image, f"add_{form}")
+
+    def _new_layer(self, width: float, **settings: Any) -> Shapes:
+        return Shapes(None, edge_color=self._color, face_color="transparent", edge_width=width, **settings)
+
+    def _read(self, layer: Shapes, image: Image) -> Area | None:
+        return area_of(layer, image)
+
+
+class DrawnLine(_Drawn[Shapes, tuple[Corner, ...]]):
+    """One straight line; ``on_change`` gets its two ends."""
+
+    def draw_on(self, image: Image) -> None:
+        """Let the user draw on ``image``."""
+        self._draw_on(image, "add_line")
+
+    def _new_layer(self, width: float, **settings: Any) -> Shapes:
+        return Shapes(None, edge_color=self._color, edge_width=width, **settings)
+
+    def _read(self, layer: Shapes, image: Image) -> tuple[Corner, ...] | None:
+        return _on_image(pixels_of(layer, layer.data[-1][[0, -1]], image), image)
+
+
+class DrawnPoints(_Drawn[Points, tuple[Corner, ...]]):
+    """The last three points; ``on_change`` gets those that are there."""
+
+    _most = 3
+
+    def draw_on(self, image: Image) -> None:
+        """Let the user draw on ``image``."""
+        self._draw_on(image, "add")
+
+    def _new_layer(self, width: float, **settings: Any) -> Points:
+        return Points(None, face_color="transparent", border_color=self._color, size=5 * width, **settings)
+
+    def _read(self, layer: Points, image: Image) -> tuple[Corner, ...] | None:
+        return _on_image(pixels_of(layer, layer.data, image), image)
 
 
 def area_of(shapes: Shapes, image: Image) -> Area | None:
-    """Return the last shape as an area in pixels of ``image``, None when it lies beside the image.
+    """Return the last shape as an area in pixels of ``image``, None when it lies beside the image or is a line."""
+    corners = pixels_of(shapes, shapes.data[-1], image)
+    if len(corners) < 3 or _on_image(corners, image) is None:
+        return None
+    return Area.of(corners, is_round=shapes.shape_type[-1] == "ellipse")
 
-    ``Shapes.to_masks`` ignores the layer's scale (napari issue 5817), so the corners go through world coordinates.
+
+def pixels_of(layer: Shapes | Points, places: ArrayLike, image: Image) -> NDArray[np.float64]:
+    """Return places (n, 2) of a layer as (row, column) in pixels of an image.
+
+    ``Shapes.to_masks`` ignores the layer's scale (napari issue 5817), so they go through world coordinates.
     """
-    corners = np.asarray(shapes.data[-1])
-    if len(corners) != 4:  # a polygon, drawn with another tool: the upright rectangle around it
-        (top, left), (bottom, right) = corners[:, -2:].min(axis=0), corners[:, -2:].max(axis=0)
-        corners = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
-    world = [shapes.data_to_world(corner)[-2:] for corner in corners]
     padding = np.zeros(image.ndim - 2)
-    pixels = np.array([image.world_to_data(np.concatenate([padding, corner]))[-2:] for corner in world])
-    area = Area.of(pixels, is_round=shapes.shape_type[-1] == "ellipse")
+    worlds = [layer.data_to_world(place)[-2:] for place in np.asarray(places)]
+    return np.array([image.world_to_data(np.concatenate([padding, world]))[-2:] for world in worlds])
+
+
+def _on_image(pixels: NDArray[np.float64], image: Image) -> tuple[Corner, ...] | None:
+    """Return the pixels as plain numbers, None when all of them lie on one side beside the image."""
     rows, columns = image.data.shape[-2:]
     (row_0, column_0), (row_1, column_1) = pixels.min(axis=0), pixels.max(axis=0)
-    return area if row_1 >= 0 and column_1 >= 0 and row_0 <= rows - 1 and column_0 <= columns - 1 else None
+    if row_1 < 0 or column_1 < 0 or row_0 > rows - 1 or column_0 > columns - 1:
+        return None
+    return tuple((float(row), float(column)) for row, column in pixels)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
-from napari.layers import Image, Labels, Layer, Shapes, Surface
+from napari.layers import Image, Labels, Layer, Points, Shapes, Surface
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -140,7 +140,7 @@ class ResultView(QObject):
         """Whether the user has left its layers in the viewer."""
         return not self._discarded and self.height in self._viewer.layers
 
-    def show_other(self, prepared: Prepared, done: Callable[[], object]) -> None:
+    def show_other(self, prepared: Prepared, done: Callable[[], object], *, stay: bool = False) -> None:
         """Show another result in the same layers: removing layers makes napari collect garbage for 0.2 s each.
 
         Parameters
@@ -148,12 +148,14 @@ class ResultView(QObject):
         prepared : Prepared
         done : callable
             Called when the surface can be seen.
+        stay : bool
+            Whether who looks at the map goes on doing so.
         """
         if self._refining is not None:
             self._refining.cancel()
         self._rest.stop()
         same_place = prepared.heights.place == self.heights.place
-        turned_away = self.is_converging and not self.is_3d  # who looks at the map of a running loop goes on doing so
+        turned_away = (self.is_converging or stay) and not self.is_3d  # the map of a running loop stays, too
         stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
         self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
         self.shown_frame = 0
@@ -348,7 +350,7 @@ class ResultView(QObject):
 
     def _hide_images(self) -> None:
         for layer in self._viewer.layers:
-            if layer.visible and isinstance(layer, Image | Labels | Shapes):
+            if layer.visible and isinstance(layer, Image | Labels | Points | Shapes):
                 layer.visible = False
                 self._hidden_in_3d.append(layer)
 

@@ -13,7 +13,7 @@ from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Place
-from napari_sem4d.viewer.drawn_areas import DrawnArea
+from napari_sem4d.viewer.drawn_areas import DrawnArea, Form
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.turns import Turns
 
@@ -46,9 +46,7 @@ class ScanView:
             "region": DrawnArea(viewer, "Region to reconstruct", "#ffb000", self._take_region),
             "level": DrawnArea(viewer, "Level area", "#648fff", self._take_level_region),
             **{
-                place: DrawnArea(
-                    viewer, name, color, partial(session.mark, place), "ellipse" if place == "cap" else "rectangle"
-                )
+                place: DrawnArea(viewer, name, color, partial(session.mark, place))
                 for place, (name, color) in _MARKS.items()
             },
         }
@@ -126,8 +124,8 @@ class ScanView:
         point = np.asarray(self._viewer.dims.point)[-image.ndim :]
         return min(max(round(float(image.world_to_data(point)[0])), 0), image.data.shape[0] - 1)
 
-    def draw(self, purpose: Purpose) -> None:
-        """Let the user draw an area on the scan.
+    def draw(self, purpose: Purpose, form: Form | None = None) -> None:
+        """Let the user draw an area on the scan; by default an ellipse for the cap of a sphere, else a rectangle.
 
         Raises
         ------
@@ -139,7 +137,7 @@ class ScanView:
             raise InputError("There is no scan image to draw on: open the files again in the Data step.")
         if not any(layer.visible for layer in self.layers):
             image.visible = True
-        self.areas[purpose].draw_on(image)
+        self.areas[purpose].draw_on(image, form or ("ellipse" if purpose == "cap" else "rectangle"))
 
     def drop(self, purpose: Purpose) -> None:
         """Remove an area: the whole image counts again, no level area or no reference is given."""
@@ -153,10 +151,13 @@ class ScanView:
 
     def _take_region(self, area: Area | None) -> None:
         try:
-            self._session.set_region(None if area is None else area.region)
+            if area is None or area.is_upright:
+                self._session.set_region(None if area is None else area.region)
+            else:
+                self._session.set_region(area.region, area)
         except InputError as error:  # a click, not a drag: too small to be meant
             self._session.set_region(None)
-            tell_failure(error, "take the rectangle")
+            tell_failure(error, "take the area")
 
     def _take_level_region(self, area: Area | None) -> None:
         try:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, proxy
 
 from napari.layers import Image, Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_sem4d.model import InputError, SemSeries, Setup
+from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
 from napari_sem4d.session import Result, Run, Session
 from napari_sem4d.session.calibration import Found, measure
+from napari_sem4d.session.measuring import TOOLS, Levelling, Spot, level, read_figures
 from napari_sem4d.session.session import series_name
 from napari_sem4d.viewer.details import Detail, Details
+from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.layers import Heights, Limits, scan_layers, scan_limits
+from napari_sem4d.viewer.measure_view import MeasureView
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
@@ -27,6 +30,8 @@ from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
 # Under this key the image layers of a scan carry their series, whoever made them.
 SERIES_KEY = "sem4d_series"
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -62,6 +67,7 @@ class Workbench:
         self._viewer = proxy(viewer)
         self.session = Session()
         self.scan = ScanView(self._viewer, self.session)
+        self.marks = MeasureView(self._viewer, self.session)
         self.result: ResultView | None = None
         self._coming: ResultView | None = None
         self._next: tuple[Run | None, Prepared] | None = None
@@ -72,7 +78,7 @@ class Workbench:
         self._new_layers: Sequence[Image] = ()
         self._reading: Computation[Opened] | None = None
         self._writing: Computation[Path] | None = None
-        self._measuring: Computation[Found] | None = None
+        self._measuring: Computation[Any] | None = None
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
         self._watch: Watch | None = None
@@ -319,13 +325,69 @@ class Workbench:
         self._set_busy(f"Saving {target.name} …")
         self._writing.start()
 
-    def draw(self, purpose: Purpose) -> None:
+    def draw(self, purpose: Purpose, form: Form | None = None) -> None:
         """Let the user draw the region to reconstruct, the level area or where a reference object is."""
         self.details.hide("images")
         try:
-            self.scan.draw(purpose)
+            self.scan.draw(purpose, form)
         except InputError as error:
             tell_failure(error, "draw on the image")
+
+    # Levelling and measuring ---------------------------------------------------------------------------------
+
+    def mark(self, spot: Spot, form: Form = "rectangle") -> None:
+        """Let the user mark on the shown map where something is to be levelled or measured."""
+        if self.result is None or self.shown_run is None:
+            tell_failure(InputError("There is no height map to draw on yet: press Reconstruct first."), "draw")
+            return
+        self.details.hide("images")
+        self.marks.draw(spot, self.result.height, self.shown_run.place, form)
+
+    def use_tool(self) -> None:
+        """Level the shown map with the chosen tool and marks, or read its figures."""
+        run, measuring = self.shown_run, self.session.measuring
+        if run is None or not isinstance(run.result, HeightMap) or run.unlevelled is None:
+            error = InputError("This needs the height map of one scan: choose 'Only the scan shown' and reconstruct.")
+            tell_failure(error, "measure")
+        elif measuring.missing:
+            tell_failure(InputError(f"Not marked yet: {measuring.missing}. Draw on the map."), "measure")
+        elif TOOLS[measuring.tool].levels:
+            ((spot, _),) = TOOLS[measuring.tool].spots.items()
+            self._level(run, run.unlevelled, (*run.levelling, Levelling(measuring.tool, measuring.marks[spot])))
+        else:
+            result, tool, marks, width = run.result, measuring.tool, measuring.marks, measuring.width_px
+            self._work_out(
+                lambda: read_figures(result, tool, marks, width), lambda read: measuring.add(read, run.id), "measure"
+            )
+
+    def undo_levelling(self) -> None:
+        """Take the last levelling of the shown map back."""
+        run = self.shown_run
+        if run is not None and run.unlevelled is not None and run.levelling:
+            self._level(run, run.unlevelled, run.levelling[:-1])
+
+    def _level(self, run: Run, unlevelled: HeightMap, steps: Sequence[Levelling]) -> None:
+        def take(result: HeightMap) -> None:
+            levelled = self.session.level_run(run.id, steps, result)
+            if levelled is not None:
+                self.show_run(levelled)
+
+        self._work_out(lambda: level(unlevelled, steps), take, "level the map")
+
+    def _work_out(self, function: Callable[[], T], take: Callable[[T], object], doing: str) -> None:
+        """Compute off the GUI thread, while the window says that it is busy."""
+
+        def done(outcome: T) -> None:
+            self._set_busy("")
+            take(outcome)
+
+        def fail(error: Exception) -> None:
+            self._set_busy("")
+            tell_failure(error, doing)
+
+        self._measuring = Computation(lambda progress, should_stop: function(), on_result=done, on_error=fail)
+        self._set_busy(f"{doing.capitalize()} …")
+        self._measuring.start()
 
     # Calibrating ---------------------------------------------------------------------------------------------
 
@@ -379,9 +441,10 @@ class Workbench:
             self._next = run, prepared  # in a moment: two cannot go into the same layers at once
             return
         self.details.clear()
+        same_run = run is not None and self.shown_run is not None and run.id == self.shown_run.id
         if self.result is not None and self.result.is_whole:
             view = self.result
-            view.show_other(prepared, done)
+            view.show_other(prepared, done, stay=same_run)
         else:
             view = ResultView(self._viewer, prepared, self._discard_result())
             view.appear(done)
@@ -454,7 +517,7 @@ def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: Should
             run.series,
             run.setup,
             method=run.method,
-            roi=run.region,
+            roi=run.roi,
             reference_region=run.level_region,
             progress=progress,
             should_stop=should_stop,
@@ -467,7 +530,7 @@ def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: Should
             run.series,
             run.setup,
             method=run.method,
-            roi=run.region,
+            roi=run.roi,
             progress=progress,
             should_stop=should_stop,
             on_step=watch.on_step,

@@ -19,10 +19,13 @@ from qtpy.QtWidgets import (
 from napari_sem4d.model import Region
 from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.reconstruction.reconstruct import METHODS
+from napari_sem4d.session.areas import Area
+from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.calibration_box import CalibrationBox
+from napari_sem4d.widgets.measure_box import MeasureBox
 from napari_sem4d.widgets.message import heading, sentence, separator
 from napari_sem4d.widgets.result_box import ResultBox
 
@@ -61,6 +64,8 @@ class ReconstructPanel(QWidget):
         layout.addWidget(separator())
         self.result_box = ResultBox(workbench)
         layout.addWidget(self.result_box)
+        self.measure_box = MeasureBox(workbench)
+        layout.addWidget(self.measure_box)
         self.calibration_box = CalibrationBox(workbench)
         layout.addWidget(self.calibration_box)
         layout.addStretch(1)
@@ -71,14 +76,19 @@ class ReconstructPanel(QWidget):
 
     def _area_rows(self) -> QVBoxLayout:
         self.whole_button = QRadioButton("&Whole image")
-        self.rectangle_button = QRadioButton("Rec&tangle")
         self.whole_button.setToolTip("Reconstruct everything but the data bar")
-        self.rectangle_button.setToolTip("Reconstruct only a rectangle that you draw on the image")
-        group = QButtonGroup(self)
-        group.addButton(self.whole_button)
-        group.addButton(self.rectangle_button)
         self.whole_button.clicked.connect(partial(self._drop, "region"))
-        self.rectangle_button.clicked.connect(partial(self._draw, "region"))
+        self._form_buttons: dict[Form, QRadioButton] = {}
+        self.rectangle_button = self._form_button(
+            "Rec&tangle", "rectangle", "Reconstruct only a rectangle that you draw"
+        )
+        self.ellipse_button = self._form_button("&Ellipse", "ellipse", "Reconstruct only an ellipse that you draw")
+        self.polygon_button = self._form_button(
+            "Pol&ygon",
+            "polygon",
+            "Reconstruct only a polygon that you draw: click its corners, end with a double click",
+        )
+        group = QButtonGroup(self)
         self.region_label = sentence()
         self.level_button = QPushButton("Draw &level area")
         self.level_button.setToolTip(
@@ -91,8 +101,9 @@ class ReconstructPanel(QWidget):
         self.no_level_button.clicked.connect(partial(self._drop, "level"))
         self.level_label = sentence()
         choice = QHBoxLayout()
-        choice.addWidget(self.whole_button)
-        choice.addWidget(self.rectangle_button)
+        for button in (self.whole_button, *self._form_buttons.values()):
+            group.addButton(button)
+            choice.addWidget(button)
         choice.addStretch(1)
         level = QHBoxLayout()
         level.addWidget(self.level_button, 1)
@@ -103,6 +114,13 @@ class ReconstructPanel(QWidget):
         rows.addLayout(level)
         rows.addWidget(self.level_label)
         return rows
+
+    def _form_button(self, text: str, form: Form, tip: str) -> QRadioButton:
+        button = QRadioButton(text)
+        button.setToolTip(tip)
+        button.clicked.connect(partial(self._draw_region, form))
+        self._form_buttons[form] = button
+        return button
 
     def _scans_row(self) -> QWidget:
         self.scans_row = QWidget()
@@ -128,16 +146,26 @@ class ReconstructPanel(QWidget):
         self.method_use.setAccessibleName("When to use this method")
         region, level = self._session.region, self._session.level_region
         drawing = self._workbench.scan.areas["region"].exists
-        (self.rectangle_button if region is not None or drawing else self.whole_button).setChecked(True)
-        self.region_label.setText(_region_text(region) if region is not None else "Drag a rectangle on the image.")
+        self._check_form(region is not None or drawing)
+        outline = self._session.outline
+        self.region_label.setText(_region_text(region, outline) if region is not None else "Draw it on the image.")
         self.region_label.setVisible(region is not None or drawing)
         self.level_label.setText(_region_text(level) if level is not None else "No level area: mean surface = level.")
         self.no_level_button.setEnabled(level is not None or self._workbench.scan.areas["level"].exists)
         has_scan = self._session.series is not None
-        for button in (self.whole_button, self.rectangle_button, self.level_button):
+        for button in (self.whole_button, *self._form_buttons.values(), self.level_button):
             button.setEnabled(has_scan)
         self.calibration_box.setVisible(self._workbench.shown_run is not None)
         self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
+
+    def _check_form(self, is_part: bool) -> None:
+        region, outline = self._session.region, self._session.outline
+        if region is not None:
+            self._form_buttons[_form_of(outline)].setChecked(True)
+        elif not is_part:
+            self.whole_button.setChecked(True)
+        elif self.whole_button.isChecked():
+            self.rectangle_button.setChecked(True)
 
     def _choose_method(self, index: int) -> None:
         self._session.method = self.method_box.itemData(index)
@@ -147,13 +175,25 @@ class ReconstructPanel(QWidget):
         self._workbench.draw(purpose)
         self.refresh()
 
+    def _draw_region(self, form: Form, checked: bool = False) -> None:
+        if self._session.region is not None and form != _form_of(self._session.outline):
+            self._workbench.scan.drop("region")
+        self._workbench.draw("region", form)
+        self.refresh()
+
     def _drop(self, purpose: Purpose, checked: bool = False) -> None:
         self._workbench.scan.drop(purpose)
         self.refresh()
 
 
-def _region_text(region: Region) -> str:
-    return (
-        f"rows {region.row_start} – {region.row_stop - 1}, columns {region.column_start} – {region.column_stop - 1} "
-        f"({region.shape[1]} × {region.shape[0]} px)"
-    )
+def _form_of(outline: Area | None) -> Form:
+    if outline is None or outline.is_rectangle:
+        return "rectangle"
+    return "ellipse" if outline.is_round else "polygon"
+
+
+def _region_text(region: Region, outline: Area | None = None) -> str:
+    rows = f"rows {region.row_start} – {region.row_stop - 1}"
+    columns = f"columns {region.column_start} – {region.column_stop - 1}"
+    within = "" if outline is None else f"{_form_of(outline)} in "
+    return f"{within}{rows}, {columns} ({region.shape[1]} × {region.shape[0]} px)"

@@ -249,4 +249,5 @@ class ResultBox(QWidget):
 
 def _run_label(run: Run) -> str:
     part = "" if run.region is None else f", {run.region.shape[1]} × {run.region.shape[0]} px"
-    return f"{run.id}: {run.name}, {run.method}{part}"
+    levelled = ", levelled" if run.levelling else ""
+    return f"{run.id}: {run.name}, {run.method}{part}{levelled}"

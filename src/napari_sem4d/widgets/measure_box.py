@@ -1,0 +1,233 @@
+"""The part of step 3 that levels and measures: tool, marks, table of figures. No science, no state of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sem4d.model import InputError
+from napari_sem4d.session.measuring import (
+    TOOLS,
+    Spot,
+    figure_text,
+    profile_text,
+    profile_words,
+    table_text,
+)
+from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.number_edit import NumberEdit
+from napari_sem4d.widgets.profile_plot import ProfilePlot
+
+_FORMS = ("rectangle", "ellipse", "polygon")
+_AREAS: tuple[Spot, ...] = ("ground", "upper", "lower", "inside", "datum")
+_ROWS_SHOWN = 5
+
+
+class MeasureBox(QWidget):
+    """Closed until it is wanted.
+
+    Parameters
+    ----------
+    workbench : Workbench
+    """
+
+    def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workbench = workbench
+        self._measuring = workbench.session.measuring
+        self.toggle = QToolButton()
+        self.toggle.setText("Level and measure")
+        self.toggle.setToolTip("Make areas level, set the zero, read steps, volumes, roughness and profiles with σ")
+        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toggle.setAutoRaise(True)
+        self.toggle.setCheckable(True)
+        self.toggle.toggled.connect(self._open)
+        self.body = QWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.toggle)
+        layout.addWidget(self.body)
+        self._build(QVBoxLayout(self.body))
+        follow(self, self._measuring.changed, self.refresh)
+        follow(self, workbench.result_shown, self.refresh)
+        follow(self, workbench.busy_changed, self._note_busy)
+        self._open(False)
+        self.refresh()
+
+    def _build(self, layout: QVBoxLayout) -> None:
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.tool_box = QComboBox()
+        self.tool_box.setToolTip("What to do with the height map; the sentence below says how")
+        for tool, words in TOOLS.items():
+            self.tool_box.addItem(words.label, tool)
+            self.tool_box.setItemData(self.tool_box.count() - 1, words.use, Qt.ItemDataRole.ToolTipRole)
+        self.tool_box.insertSeparator(sum(words.levels for words in TOOLS.values()))
+        self.tool_box.activated.connect(self._choose_tool)
+        self.use = sentence()
+        self.form_box = QComboBox()
+        self.form_box.setToolTip("What the mouse draws; a polygon ends with a double click")
+        for form in _FORMS:
+            self.form_box.addItem(form.capitalize(), form)
+        self.width_edit = NumberEdit("1", "The mean is taken over so many pixels across the line")
+        self.width_edit.entered.connect(self._set_width)
+        self.form_label, self.width_label = QLabel("Areas are"), QLabel("Width (px)")
+        form = QFormLayout()
+        form.addRow("&Tool", self.tool_box)
+        form.addRow(self.use)
+        form.addRow(self.form_label, self.form_box)
+        form.addRow(self.width_label, self.width_edit)
+        layout.addLayout(form)
+        layout.addLayout(self._draw_row())
+        self.marked = sentence()
+        layout.addWidget(self.marked)
+        layout.addLayout(self._act_row())
+        self.plot = ProfilePlot()
+        self.caption = sentence()
+        layout.addWidget(self.plot)
+        layout.addWidget(self.caption)
+        layout.addWidget(self._table())
+        layout.addLayout(self._copy_row())
+
+    def _draw_row(self) -> QHBoxLayout:
+        self.draw_buttons: dict[Spot, QPushButton] = {}
+        draw = QHBoxLayout()
+        for spot in dict.fromkeys(spot for words in TOOLS.values() for spot in words.spots):
+            button = QPushButton()
+            button.clicked.connect(partial(self._draw, spot))
+            draw.addWidget(button)
+            self.draw_buttons[spot] = button
+        return draw
+
+    def _act_row(self) -> QHBoxLayout:
+        self.act_button = QPushButton()
+        self.act_button.setToolTip("Use the tool on the shown height map")
+        self.act_button.clicked.connect(self._workbench.use_tool)
+        self.undo_button = QPushButton("U&ndo levelling")
+        self.undo_button.setToolTip("Take the last levelling of the shown map back")
+        self.undo_button.clicked.connect(self._workbench.undo_levelling)
+        act = QHBoxLayout()
+        act.addWidget(self.act_button)
+        act.addWidget(self.undo_button)
+        return act
+
+    def _table(self) -> QTableWidget:
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Figure", "Value ± 1 σ", "Run"])
+        self.table.setToolTip("σ holds the noise, the error of the model and that of the z scale")
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        return self.table
+
+    def _copy_row(self) -> QHBoxLayout:
+        self.copy_button = QPushButton("Copy table")
+        self.copy_button.setToolTip("To the clipboard, for a spreadsheet, with all digits")
+        self.copy_button.clicked.connect(self._copy_table)
+        self.copy_profile_button = QPushButton("Copy profile")
+        self.copy_profile_button.setToolTip("Distance, height and σ to the clipboard, for a spreadsheet")
+        self.copy_profile_button.clicked.connect(self._copy_profile)
+        self.clear_button = QPushButton("Clear")
+        self.clear_button.setToolTip("Empty the table; marks stay")
+        self.clear_button.clicked.connect(self._measuring.clear)
+        row = QHBoxLayout()
+        for button in (self.copy_button, self.copy_profile_button, self.clear_button):
+            row.addWidget(button)
+        return row
+
+    def refresh(self) -> None:
+        """Show the tool, what is marked for it, and the figures read so far."""
+        measuring, run = self._measuring, self._workbench.shown_run
+        words = TOOLS[measuring.tool]
+        self.tool_box.setCurrentIndex(self.tool_box.findData(measuring.tool))
+        self.use.setText(words.use)
+        has_map = run is not None and run.unlevelled is not None
+        for spot, button in self.draw_buttons.items():
+            button.setVisible(spot in words.spots)
+            button.setEnabled(has_map)
+            if spot in words.spots:
+                button.setText(f"Draw {words.spots[spot]}")
+                button.setToolTip(f"Mark with the mouse on the height map: {words.spots[spot]}")
+        for row, wanted in (
+            ((self.form_label, self.form_box), any(spot in _AREAS for spot in words.spots)),
+            ((self.width_label, self.width_edit), measuring.tool == "profile"),
+        ):
+            for widget in row:
+                widget.setVisible(wanted)
+        self.width_edit.show_text(f"{measuring.width_px:g}")
+        self.marked.setText(f"Still to be drawn: {measuring.missing}." if measuring.missing else "All is marked.")
+        self.act_button.setText("&Level" if words.levels else "&Measure")
+        self.act_button.setEnabled(has_map and not measuring.missing and not self._workbench.busy)
+        self.undo_button.setEnabled(run is not None and bool(run.levelling) and not self._workbench.busy)
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        lines, profile = self._measuring.lines, self._measuring.profile
+        self.table.setRowCount(len(lines))
+        for row, line in enumerate(lines):
+            for column, text in enumerate((line.name, figure_text(line.figure), str(line.run_id))):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        height = self.table.horizontalHeader().sizeHint().height() + 4
+        height += min(len(lines), _ROWS_SHOWN) * self.table.verticalHeader().defaultSectionSize()
+        self.table.setFixedHeight(height)
+        self.table.scrollToBottom()
+        self.table.setVisible(bool(lines))
+        self.copy_button.setVisible(bool(lines))
+        for widget in (self.plot, self.caption, self.copy_profile_button):
+            widget.setVisible(profile is not None)
+        self.clear_button.setVisible(bool(lines) or profile is not None)
+        if profile is not self.plot.profile:
+            self.plot.show_profile(profile)
+            self.caption.setText(profile_words(profile) if profile is not None else "")
+
+    def _open(self, is_open: bool) -> None:
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.body.setVisible(is_open)
+
+    def _note_busy(self, text: str) -> None:
+        self.refresh()
+
+    def _choose_tool(self, index: int) -> None:
+        self._measuring.choose(self.tool_box.itemData(index))
+
+    def _set_width(self, text: str) -> None:
+        try:
+            self._measuring.set_width(text)
+        except InputError as error:
+            tell_failure(error, "take the width")
+            self.refresh()
+
+    def _draw(self, spot: Spot, checked: bool = False) -> None:
+        self._workbench.mark(spot, self.form_box.currentData())
+
+    def _copy_table(self) -> None:
+        self._copy(table_text(self._measuring.lines))
+
+    def _copy_profile(self) -> None:
+        if self._measuring.profile is not None:
+            self._copy(profile_text(self._measuring.profile))
+
+    @staticmethod
+    def _copy(text: str) -> None:
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(text)
