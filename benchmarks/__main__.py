@@ -69,11 +69,17 @@ def _damage(scenes: Path) -> Iterator[Table]:
     yield damage_table(DATA)
 
 
+def _robustness(scenes: Path) -> Iterator[Table]:
+    from benchmarks.robustness import robustness_tables
+
+    yield from robustness_tables(scenes)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "scenes": _scenes,
-    "vift": _vift, "gui": _gui, "damage": _damage,
+    "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
 }  # fmt: skip
-ONLY_WHEN_ASKED = ("scenes", "vift", "gui", "damage")  # minutes of two cores; a display; real files
+ONLY_WHEN_ASKED = ("scenes", "vift", "gui", "robustness", "damage")  # minutes of two cores; a display; real files
 
 
 def main() -> None:
