@@ -16,7 +16,8 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
-def _region(text: str | None) -> str | None:
+def check_region(text: str | None) -> str | None:
+    """Refuse a text that is no region as bad usage."""
     from napari_sem4d.model.region import Region
 
     if text is not None:
@@ -59,7 +60,7 @@ RegionText = Annotated[
     typer.Option(
         help="Part of the image to reconstruct, in pixels without the data bar; ends are not included.",
         metavar="R0:R1,C0:C1",
-        callback=_region,
+        callback=check_region,
     ),
 ]
 LevelRegionText = Annotated[
@@ -67,7 +68,7 @@ LevelRegionText = Annotated[
     typer.Option(
         help="Area of one scan known to be level; gives the gains of the segments.",
         metavar="R0:R1,C0:C1",
-        callback=_region,
+        callback=check_region,
     ),
 ]
 ReferenceRegionText = Annotated[
@@ -75,6 +76,6 @@ ReferenceRegionText = Annotated[
     typer.Option(
         help="Area of a series that does not change; gives level and zero of every scan.",
         metavar="R0:R1,C0:C1",
-        callback=_region,
+        callback=check_region,
     ),
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from napari_sem4d.cli import terminal
+from napari_sem4d.cli.budget import print_budget
 from napari_sem4d.cli.inputs import (
     Detectors,
     Files,
@@ -66,6 +67,7 @@ def reconstruct(
     from napari_sem4d.io.grouping import image_files
     from napari_sem4d.io.heights import write_height
     from napari_sem4d.model.region import Region
+    from napari_sem4d.model.scale_budget import ScaleBudget
 
     roi, level, reference = (
         None if text is None else Region.parse(text) for text in (region, level_region, reference_region)
@@ -102,6 +104,8 @@ def reconstruct(
     for target in targets:
         terminal.result(f"wrote {target}")
     terminal.result(describe(height))
+    budget = ScaleBudget.from_json(height.provenance.get("z_scale_budget", []))
+    print_budget(budget, "Budget of the z scale")
 
 
 def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.metrology.calibration import calibrate_on_sphere, calibrate_on_step, calibrate_on_vickers
+from napari_sem4d.metrology.flat_tilts import UPWARDS_DEG
 from napari_sem4d.metrology.indent import VICKERS_TILT_DEG, find_pyramid
 from napari_sem4d.model import HeightMap, InputError, Region, Setup
 from napari_sem4d.session.areas import Area
@@ -156,6 +158,33 @@ def measure(run: Run, reference: Reference, marks: Mapping[Place, Area]) -> Foun
         setup = calibrate_on_sphere(result, run.setup, cap, reference.value, sigma)
         saw = f"A cap was fitted to {np.count_nonzero(cap)} pixels."
     return Found(setup, f"{saw} {_factor_words(_change(run.setup, setup), setup)}")
+
+
+def parse_tilts(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read tilts such as ``"-4, -2, 0, 2, 4"`` or ``"-4@0, 4@0"``: angle, and azimuth towards which the flat rises.
+
+    Returns
+    -------
+    tilts_deg, rises_towards_deg
+        Upwards (90) where no azimuth is given.
+
+    Raises
+    ------
+    InputError
+        If the text is no such list.
+    """
+    tilts, towards = [], []
+    for part in re.split(r"[;,\s]+", text.strip()):
+        angle, _, azimuth = part.partition("@")
+        try:
+            tilts.append(float(angle))
+            towards.append(float(azimuth) if azimuth else UPWARDS_DEG)
+        except ValueError as error:
+            raise InputError(
+                f"{text!r} is no list of tilts: write for example -4, -2, 0, 2, 4, or 4@0 for a flat that rises to the "
+                "right"
+            ) from error
+    return tuple(tilts), tuple(towards)
 
 
 def same_hardware(one: Setup, other: Setup) -> bool:
