@@ -78,6 +78,33 @@ def test_noise_around_the_black_level_is_no_image(segments: Segments, images: Im
     assert any("detector A has no signal above its black level 20" in w for w in result.warnings)
 
 
+@pytest.mark.parametrize("zeros_and_ones", [False, True])
+@pytest.mark.parametrize("offset", [0.0, None], ids=["black level known", "black level open"])
+def test_noise_is_no_image_even_at_an_unknown_black_level(
+    segments: Segments, images: Images, zeros_and_ones: bool, offset: float | None
+) -> None:
+    rng = np.random.default_rng(0)
+    grey = 200.0 * images / images.mean()
+    noise = rng.standard_normal(grey[0].shape)
+    grey[0] = noise > 1.6 if zeros_and_ones else 20.0 + noise
+    result = measured(grey, segments(gain=None, offset=offset))
+    assert result.detector_names == ("B", "C", "D")
+    assert any("detector A is noise without what all others show" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("electrons", [100, 1_000])
+@pytest.mark.parametrize("lines", [True, False])
+def test_noisy_segments_that_saw_the_surface_are_kept(
+    segments: Segments, surface: NDArray[np.float64], electrons: int, lines: bool
+) -> None:
+    """Also those that look along the lines of a grating and see nothing of it."""
+    if lines:
+        surface = np.broadcast_to(30.0 * np.sin(np.arange(48) / 4.0), (48, 48))
+    setup = segments(gain=None, offset=None)
+    noisy = simulate(surface, setup, PIXEL_NM, electrons_per_pixel=electrons)
+    assert len(measured(noisy, setup).detector_names) == 4
+
+
 def test_a_dim_segment_is_kept(segments: Segments, images: Images) -> None:
     images[0] *= 0.02
     setup = segments()

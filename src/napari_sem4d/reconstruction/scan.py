@@ -1,7 +1,4 @@
-"""What is reconstructed: one scan and its setup, brought into one form and checked, dead segments left out.
-
-Nothing is computed from it.
-"""
+"""What is reconstructed: one scan and its setup, brought into one form and checked. Nothing is computed from it."""
 
 from __future__ import annotations
 
@@ -15,15 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sem4d.model.conditions import differences
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.series import SemSeries
-from napari_sem4d.model.setup import Detector, Setup, SignedSum
+from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.reflectance import GRID, Reflectance
+from napari_sem4d.reconstruction.dead_segments import without_dead
 
 _LARGEST_AZIMUTH_GAP_DEG = 185.0
-_FEWEST = 3  # segments: two slopes and a brightness
-_DEAD_SHARE = 0.999  # of the pixels with one and the same grey level: hot pixels show no surface
-_BLACK_SIGMAS = 3.0  # standard errors of a black level within which there is no signal
-_DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +100,7 @@ def take_in(
     if infinite.any():
         stack = np.where(infinite, np.float32(np.nan), stack)  # missing, as everywhere below
     other_settings = differences(setup, images.channel_metadata)
-    stack, setup, remarks = _without_dead(stack, setup)
+    stack, setup, remarks = without_dead(stack, setup)
     _check_images(stack, setup, images.saturation)
     return Scan(
         stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources, setup,
@@ -133,45 +127,6 @@ def _stack(images: ArrayLike | Sequence[NDArray[Any]]) -> NDArray[Any]:
     if array.ndim != 3:
         raise InputError(f"images need the axes (detector, y, x), got shape {array.shape}")
     return array
-
-
-def _without_dead(images: NDArray[np.float32], setup: Setup) -> tuple[NDArray[np.float32], Setup, tuple[str, ...]]:
-    """Leave out segments that recorded nothing, as long as three remain.
-
-    Taken for a signal, an image without noise would outweigh all others.
-    """
-    dead = {}
-    for index, (detector, image) in enumerate(zip(setup.detectors, images, strict=True)):
-        why = _why_dead(detector, image)
-        if why:
-            dead[index] = f"the image of detector {detector.name} {why}: was the detector on?"
-    alive = [index for index in range(len(images)) if index not in dead]
-    if not dead:
-        return images, setup, ()
-    if len(alive) < _FEWEST:
-        raise InputError(f"{next(iter(dead.values()))} Only {len(alive)} of {len(images)} segments can be used")
-    remaining = setup.model_copy(update={"detectors": tuple(setup.detectors[i] for i in alive)})
-    remarks = tuple(f"{text} It was left out; {', '.join(remaining.detector_names)} remain" for text in dead.values())
-    return images[alive], remaining, remarks
-
-
-def _why_dead(detector: Detector, image: NDArray[np.float32]) -> str:
-    """Return what shows that a segment recorded nothing, empty when it did."""
-    values = image[np.isfinite(image)]
-    if values.size == 0:
-        return ""
-    few = values[:: max(1, values.size // 4096)]
-    usual = np.partition(few, few.size // 2)[few.size // 2]
-    if np.count_nonzero(values == usual) >= _DEAD_SHARE * values.size:
-        return f"has the same grey level {usual:g} everywhere"
-    difference = isinstance(detector, SignedSum) and any(term.weight < 0 for term in detector.terms)
-    if detector.offset is None or difference:
-        return ""
-    mean = float(values.mean(dtype=np.float64))
-    sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * abs(mean)
-    if mean <= detector.offset + _BLACK_SIGMAS * sigma:
-        return f"has no signal above its black level {detector.offset:g}"
-    return ""
 
 
 def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[float, float] | None) -> None:
