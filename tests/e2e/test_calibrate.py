@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sem4d.metrology.indent import find_pyramid
@@ -149,3 +150,65 @@ def test_a_real_indent_in_the_window(window: Any, shared: Path, told: list[str])
     assert pyramid.depth_nm / (pyramid.diagonal_nm / 7.0006) == pytest.approx(1.0, abs=0.08)
     words = window.dock.reconstruct_panel.result_box.figures["z scale"].text()
     assert words.startswith("from a reference (two facets of 22 deg")
+
+
+def test_the_budget_of_the_scale_is_told_line_by_line(window: Any, bump: Any, tmp_path: Path) -> None:
+    window.drop(bump.write(tmp_path))
+    window.session.set_setup(bump.setup)
+    result = window.reconstruct()
+    box = window.dock.reconstruct_panel.scale_budget_box
+    window.wait_until(lambda: box.rows != ())
+    assert box.rows[0][0] == "distance"
+    assert f"{100 * result.z_scale_uncertainty:.2g} %" in box.toggle.text()
+    assert box.body.isHidden()
+    window.click(box.toggle)
+    assert not box.body.isHidden()
+
+
+def test_a_black_level_from_files(
+    window: Any, bump: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    """No height map is needed, and what is found is used with a click."""
+    window.drop(bump.write(tmp_path))
+    window.dock.show_step(2)
+    dark = [tmp_path / f"dark_{name}.tif" for name in "ABCD"]
+    for path in dark:
+        noise = np.random.default_rng(0).normal(1000.0, 8.0, (72, 96))
+        tifffile.imwrite(path, noise.astype(np.uint16))
+    box = box_of(window)
+    choose(box, "blanked")
+    assert not box.measure_button.isEnabled()
+    assert box.value_edit.isHidden()
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args, **kwargs: ([str(p) for p in dark], ""))
+    window.click(box.files_button)
+    assert "dark_A.tif" in box.marked.text()
+    window.click(box.measure_button)
+    window.wait_until(lambda: window.session.found is not None or len(told) > 0)
+    assert told == []
+    assert "Black levels: A " in box.found.text()
+    window.click(box.use_button)
+    window.wait_until(lambda: window.workbench.shown_run is not None, timeout=60_000)
+    assert window.workbench.shown_run.result.z_scale_source == "geometry"
+
+
+def test_a_known_bump_turns_the_surface_over(window: Any, bump: Any, tmp_path: Path) -> None:
+    window.drop(bump.write(tmp_path))
+    turned = tuple(d.model_copy(update={"azimuth_deg": d.azimuth_deg + 180.0}) for d in bump.setup.detectors)
+    window.session.set_setup(bump.setup.model_copy(update={"detectors": turned, "sign_known": False}))
+    before = window.reconstruct()
+    assert span(before) < 0
+    box = box_of(window)
+    choose(box, "bump")
+    window.click(box.draw_buttons["bump"])
+    row, column = bump.peak
+    layer = window.workbench.scan.areas["bump"].layer
+    assert layer.mode == "add_ellipse"
+    corners = [(-9, -9), (-9, 9), (9, 9), (9, -9)]
+    layer.add_ellipses(np.array([(row + r, column + c) for r, c in corners], float))
+    window.click(box.measure_button)
+    window.wait_until(lambda: window.session.found is not None)
+    assert "turned by 180°" in box.found.text()
+    window.click(box.use_button)
+    window.wait_until(lambda: window.workbench.shown_run.id == 2, timeout=60_000)
+    assert span(window.workbench.shown_run.result) > 0
+    assert window.session.setup.sign_known

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+from scipy import ndimage
 
 from napari_sem4d.model import AnnularSegment, HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction.reconstruct import reconstruct
 from napari_sem4d.session import Run, Session
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import Found, Place, Reference, calibration_words, measure
+from napari_sem4d.session.calibration import Found, calibration_words, measure, measure_scan
+from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.summary import summarise
 
 PIXEL_NM = 100.0
@@ -227,3 +235,142 @@ def test_the_summary_names_the_reference() -> None:
     words = summarise(result).z_scale
     assert words.startswith("from a reference (two facets of 22 deg")
     assert words.replace("\N{NO-BREAK SPACE}", " ").endswith("± 2 %")
+
+
+# Flats, black levels, azimuths, signs -----------------------------------------------------------------------
+
+AZIMUTHS = (45.0, 135.0, 225.0, 315.0)
+BLACK = (900.0, 1100.0, 1000.0, 950.0)
+SHARP_NM = 40.0
+
+
+def hardware(distance_mm: float = 8.0, *, real: bool = False, **channel: Any) -> Setup:
+    """Four quadrants over copper, with gains and black levels when they are the real ones."""
+    known = [{"gain": 4e5, "offset": black} if real else {} for black in BLACK]
+    return Setup(
+        beam_energy_kev=10.0,
+        material="Cu",
+        working_distance_mm=10.0,
+        detectors=tuple(
+            AnnularSegment(
+                name=n, inner_radius_mm=2, outer_radius_mm=8, distance_mm=distance_mm, distance_mm_sigma=0.3,
+                azimuth_deg=azimuth, span_deg=90, **{**channel, **chain},
+            )
+            for n, azimuth, chain in zip("ABCD", AZIMUTHS, known, strict=True)
+        ),
+    )  # fmt: skip
+
+
+def recorded(heights: Sequence[np.ndarray], true: Setup, pixel_nm: float = SHARP_NM, share: float = 1.0) -> SemSeries:
+    """Scans of some surfaces at a share of the beam current."""
+    lit = true.model_copy(
+        update={"detectors": tuple(d.model_copy(update={"gain": share * (d.gain or 1)}) for d in true.detectors)}
+    )
+    scans = [
+        simulate(h, lit, pixel_nm, electrons_per_pixel=20_000 * share, seed=10 * n + round(share * 7))
+        for n, h in enumerate(heights)
+    ]
+    return SemSeries.from_arrays(
+        np.stack(scans), pixel_nm, detector_names=true.detector_names, contrast=40.0, brightness=50.0,
+        working_distance_mm=10.0,
+    )  # fmt: skip
+
+
+def written(folder: Path, series: SemSeries) -> tuple[Path, ...]:
+    folder.mkdir()
+    paths = tuple(folder / f"scan_{name}.tif" for name in series.detector_names)
+    for path, image in zip(paths, series.frame(), strict=True):
+        tifffile.imwrite(path, np.round(np.clip(image, 0, 65535)).astype(np.uint16))
+    return paths
+
+
+def tilted(tilt_deg: float) -> np.ndarray:
+    rows, _ = np.mgrid[:96, :96] * SHARP_NM
+    return np.asarray(-rows * np.tan(np.radians(tilt_deg)))
+
+
+def test_tilts_of_a_flat_calibrate_the_open_series() -> None:
+    series = recorded([tilted(t) for t in (-4, 0, 4)], hardware(real=True))
+    reference = Reference.read("tilts", "-4, 0 4")
+    assert reference.entered == "-4, 0, 4"
+    found = measure_scan(series, hardware(8.3), reference, level_region=Region(8, 88, 8, 88))
+    assert found.setup.slope_calibration is not None
+    assert found.setup.slope_calibration.relative_sigma < 0.04
+    assert "Black levels: A " in found.words
+    assert "z scale ± " in found.words
+    assert found.before == hardware(8.3)
+    assert {(d.contrast, d.brightness) for d in found.setup.detectors} == {(40.0, 50.0)}, "it knows its settings"
+    with pytest.raises(InputError, match="3 scans and 2 tilts"):
+        measure_scan(series, hardware(), Reference.read("tilts", "-4, 4"))
+    with pytest.raises(InputError, match="enter them"):
+        measure_scan(series, hardware(), Reference("tilts"))
+
+
+def test_a_large_flat_calibrates_by_its_parallax() -> None:
+    series = recorded([np.zeros((128, 128))], hardware(5.0, real=True), 500e3 / 128)
+    found = measure_scan(series, hardware(5.1), Reference("parallax"))
+    assert "Distance " in found.words
+    assert found.setup.slope_calibration is not None
+
+
+def test_black_levels_come_from_files(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:128, :128]
+    bumpy = 900 * np.sin(rows / 14) * np.cos(columns / 17)
+    series = recorded([bumpy], hardware(real=True))
+    half = written(tmp_path / "half", recorded([bumpy], hardware(real=True), share=0.5))
+    dark = written(
+        tmp_path / "dark",
+        SemSeries.from_arrays(
+            np.random.default_rng(0).normal(np.array(BLACK)[:, None, None], 9, (4, 96, 96)), detector_names="ABCD"
+        ),
+    )
+    for kind, files in (("blanked", dark), ("currents", half)):
+        with pytest.raises(InputError, match="not chosen"):
+            measure_scan(series, hardware(), Reference(kind))  # type: ignore[arg-type]
+        found = measure_scan(series, hardware(), Reference(kind).with_files(files))  # type: ignore[arg-type]
+        for detector, black in zip(found.setup.detectors, BLACK, strict=True):
+            assert detector.offset_sigma is not None
+            assert detector.offset == pytest.approx(black, abs=max(4 * detector.offset_sigma, 5)), kind
+
+
+def test_azimuths_from_images_need_a_known_bump_for_their_sign(session: Session) -> None:
+    noise = np.random.default_rng(0).standard_normal((160, 160))
+    rough = ndimage.gaussian_filter(noise, 4.0) * 2500
+    rows, columns = np.mgrid[:160, :160]
+    height = rough + 500 * np.exp(-((rows - 80) ** 2 + (columns - 80) ** 2) / (2 * 9**2))
+    series = recorded([height], hardware(real=True))
+    session.set_series(series)
+    session.set_setup(hardware())
+    found = measure_scan(series, hardware(), Reference("azimuths"))
+    assert "may be wrong by 180°" in found.words
+    session.set_found(found)
+    session.use_found()
+    assert session.setup is not None
+    assert not session.setup.sign_known
+    result = reconstruct(series, session.setup, method="photometric", samples=0)
+    run = replace(run_of(result, session.setup), series=series)
+    mark = around(72, 88, 72, 88, is_round=True)
+    session.set_found(measure(run, Reference("bump"), {"bump": mark}))
+    session.use_found()
+    assert session.setup.sign_known
+    for detector, azimuth in zip(session.setup.detectors, AZIMUTHS, strict=True):
+        assert isinstance(detector, AnnularSegment)
+        assert (detector.azimuth_deg - azimuth + 180) % 360 - 180 == pytest.approx(0, abs=4)
+    again = replace(run, result=reconstruct(series, session.setup, method="photometric", samples=0))
+    right = measure(replace(again, setup=session.setup), Reference("bump"), {"bump": mark})
+    assert "the azimuths are right" in right.words
+    wrong = measure(replace(again, setup=session.setup), Reference("pit"), {"pit": mark})
+    assert "turned by 180°" in wrong.words, "the user knows better than any image"
+
+
+@pytest.mark.parametrize("text", ["up, down", "4@left", "4;;"])
+def test_what_is_no_list_of_tilts_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="write for example"):
+        Reference.read("tilts", text)
+
+
+def test_tilts_may_say_where_they_rise() -> None:
+    reference = Reference.read("tilts", "-4; 4 -4@0 4°@0°")
+    assert reference.tilts == ((-4.0, 90.0), (4.0, 90.0), (-4.0, 0.0), (4.0, 0.0))
+    assert Reference.read("tilts", reference.entered) == reference
+    assert Reference.read("tilts", " ").tilts == ()

@@ -129,9 +129,9 @@ def tilts(
 ) -> None:
     """On a few small known tilts of one flat: slope constant, gains and black levels."""
     from napari_sem4d.metrology.calibrate_scans import on_tilts
-    from napari_sem4d.session.calibration import parse_tilts
+    from napari_sem4d.session.references import parse_tilts
 
-    angles, towards = parse_tilts(tilts_deg)
+    angles, towards = zip(*parse_tilts(tilts_deg), strict=True)
 
     def measure(series: SemSeries, start: Setup) -> Setup:
         return on_tilts(

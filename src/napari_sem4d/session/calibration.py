@@ -1,106 +1,26 @@
-"""A calibration as the user makes it: which object, where it is marked, what was found. The science is metrology's."""
+"""A calibration as the user makes it: what is measured, what was found. The science is metrology's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.metrology import calibrate_scans
 from napari_sem4d.metrology.calibration import calibrate_on_sphere, calibrate_on_step, calibrate_on_vickers
-from napari_sem4d.metrology.flat_tilts import UPWARDS_DEG
-from napari_sem4d.metrology.indent import VICKERS_TILT_DEG, find_pyramid
-from napari_sem4d.model import HeightMap, InputError, Region, Setup
+from napari_sem4d.metrology.indent import find_pyramid
+from napari_sem4d.metrology.relief_sign import height_above_surroundings, with_known_sign
+from napari_sem4d.model import AnnularSegment, Disc, HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.model.conditions import with_conditions
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.references import KINDS, Place, Reference, ReferenceKind
 from napari_sem4d.session.run import Run
-from napari_sem4d.session.setup_table import parse_number
+from napari_sem4d.session.setup_table import number_text
 
-ReferenceKind = Literal["pyramid", "step", "sphere"]
-Place = Literal["pyramid", "upper", "lower", "cap"]
-_STEEPEST_DEG = 80.0
 # What of a setup a slope calibration does not depend on.
-_FREE = {"slope_calibration", "notes", "geometry_verified"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What the user has to say about an object of one kind.
-
-    Attributes
-    ----------
-    label : str
-    quantity, unit : str
-        What is known about it.
-    usual : float or None
-        Its usual value.
-    places : mapping
-        What has to be marked on the map, with the words for it.
-    """
-
-    label: str
-    quantity: str
-    unit: str
-    usual: float | None
-    places: Mapping[Place, str]
-
-    @property
-    def header(self) -> str:
-        """Quantity with unit."""
-        return f"{self.quantity} ({self.unit})"
-
-
-KINDS: Mapping[ReferenceKind, Kind] = {
-    "pyramid": Kind(
-        "Vickers indent or other pyramid", "Facet tilt", "°", VICKERS_TILT_DEG, {"pyramid": "around the pyramid"}
-    ),
-    "step": Kind("Step", "Step height", "nm", None, {"upper": "upper side", "lower": "lower side"}),
-    "sphere": Kind("Sphere", "Radius", "nm", None, {"cap": "cap of the sphere"}),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An object of known slope or height.
-
-    Attributes
-    ----------
-    kind : {"pyramid", "step", "sphere"}
-    value : float or None
-        Facet tilt in degrees, step height or radius in nm.
-    sigma : float or None
-        Standard deviation of ``value``.
-    """
-
-    kind: ReferenceKind
-    value: float | None = None
-    sigma: float | None = None
-
-    @classmethod
-    def usual(cls, kind: ReferenceKind) -> Reference:
-        """Return the usual object of a kind: a Vickers indent; a step or sphere has no usual size."""
-        return cls(kind, KINDS[kind].usual)
-
-    @classmethod
-    def read(cls, kind: ReferenceKind, text: str) -> Reference:
-        """Take what the user typed, such as ``"200 ± 4"``; nothing at all stands for "not known yet".
-
-        Raises
-        ------
-        InputError
-            If the text is no such number.
-        """
-        what = KINDS[kind]
-        value, sigma = parse_number(text, what.header)
-        if value is not None and not value > 0:
-            raise InputError(f"{what.header}: {value:g} is not above zero")
-        if kind == "pyramid" and value is not None and value >= _STEEPEST_DEG:
-            raise InputError(f"{what.header}: {value:g} is too steep; give the angle between facet and level surface")
-        if kind == "pyramid" and sigma is not None:
-            raise InputError(f"{what.header}: give the tilt without ±; ± 0.3° is taken for how metal springs back")
-        return cls(kind, value, sigma)
+_FREE = {"slope_calibration", "notes", "geometry_verified", "sign_known"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +29,21 @@ class Found:
 
     Attributes
     ----------
+    before : Setup
+        What it was measured with.
     setup : Setup
-        That of the result it was measured on, with the new calibration.
+        The same with the new calibration.
     words : str
         What was found, for the user to judge.
     """
 
+    before: Setup
     setup: Setup
     words: str
 
 
 def measure(run: Run, reference: Reference, marks: Mapping[Place, Area]) -> Found:
-    """Measure an object of known slope or height on the result of a run.
+    """Measure an object of known slope, height or sign on the result of a run.
 
     Parameters
     ----------
@@ -140,51 +63,53 @@ def measure(run: Run, reference: Reference, marks: Mapping[Place, Area]) -> Foun
         raise InputError(
             "A calibration needs the height map of one scan: choose 'Only the scan shown', reconstruct, then measure."
         )
-    if reference.value is None:
-        raise InputError(f"The {kind.quantity.lower()} is not known: enter it ({kind.unit}).")
+    if reference.lacking:
+        raise InputError(reference.lacking)
     for place, words in kind.places.items():
         if place not in marks:
             raise InputError(f"The {words.removeprefix('around the ')} is not marked: press its button and draw.")
-    if reference.kind == "pyramid":
-        return _on_pyramid(result, run.setup, marks["pyramid"], reference.value)
-    sigma = reference.sigma or 0.0
-    if reference.kind == "step":
-        upper, lower = _mask(marks["upper"], result), _mask(marks["lower"], result)
-        setup = calibrate_on_step(result, run.setup, upper, lower, reference.value, sigma)
-        height, _ = result.difference(upper, lower)
-        saw = f"The step is {height:.4g} {result.unit} high on the map, {reference.value:g} nm in truth."
-    else:
-        cap = _mask(marks["cap"], result)
-        setup = calibrate_on_sphere(result, run.setup, cap, reference.value, sigma)
-        saw = f"A cap was fitted to {np.count_nonzero(cap)} pixels."
-    return Found(setup, f"{saw} {_factor_words(_change(run.setup, setup), setup)}")
+    found = _ON_MAPS[reference.kind](result, run.setup, reference, marks)
+    if found.setup.slope_calibration is None:  # nothing but the sign, which no contrast changes
+        return found
+    metadata = run.series.with_detectors(found.setup.detector_names).channel_metadata
+    return Found(found.before, with_conditions(found.setup, metadata), found.words)
 
 
-def parse_tilts(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Read tilts such as ``"-4, -2, 0, 2, 4"`` or ``"-4@0, 4@0"``: angle, and azimuth towards which the flat rises.
+def measure_scan(
+    series: SemSeries, setup: Setup, reference: Reference, *, level_region: Region | None = None, frame: int = 0
+) -> Found:
+    """Measure a flat, the black level or the azimuths on the images of the open scan; no height map is needed.
 
-    Returns
-    -------
-    tilts_deg, rises_towards_deg
-        Upwards (90) where no azimuth is given.
+    Parameters
+    ----------
+    level_region : Region, optional
+        A bare level part of the images; only tilts look at it.
+    frame : int
+        Which scan of a series.
 
     Raises
     ------
     InputError
-        If the text is no such list.
+        If something is missing, or the scans do not hold what is asked of them.
     """
-    tilts, towards = [], []
-    for part in re.split(r"[;,\s]+", text.strip()):
-        angle, _, azimuth = part.partition("@")
-        try:
-            tilts.append(float(angle))
-            towards.append(float(azimuth) if azimuth else UPWARDS_DEG)
-        except ValueError as error:
-            raise InputError(
-                f"{text!r} is no list of tilts: write for example -4, -2, 0, 2, 4, or 4@0 for a flat that rises to the "
-                "right"
-            ) from error
-    return tuple(tilts), tuple(towards)
+    if reference.lacking:
+        raise InputError(reference.lacking)
+    if reference.kind == "tilts":
+        tilts, towards = zip(*reference.tilts, strict=True)
+        found = calibrate_scans.on_tilts(series, setup, tilts, level_region, rises_towards_deg=towards)
+    elif reference.kind == "parallax":
+        found = calibrate_scans.on_parallax(series, setup, frame=frame)
+    elif reference.kind == "azimuths":
+        found = calibrate_scans.on_roughness(series, setup, frame)
+    else:
+        from napari_sem4d.io.sem import read_sem
+
+        other = read_sem(list(reference.files), pixel_size_nm=series.pixel_size_nm)
+        if reference.kind == "blanked":
+            found = calibrate_scans.on_blanked_frame(other, setup)
+        else:
+            found = calibrate_scans.on_two_currents(series, other, setup, reference.value)
+    return Found(setup, found, _chain_words(found, reference.kind))
 
 
 def same_hardware(one: Setup, other: Setup) -> bool:
@@ -200,18 +125,72 @@ def calibration_words(setup: Setup | None) -> str:
     return f"{words[:1].upper()}{words[1:]}. {_factor_words(_matrix(setup), setup)}"
 
 
-def _on_pyramid(result: HeightMap, setup: Setup, mark: Area, tilt_deg: float) -> Found:
-    region = _on_map(mark, result)
+def _on_pyramid(result: HeightMap, setup: Setup, reference: Reference, marks: Mapping[Place, Area]) -> Found:
+    assert reference.value is not None
+    region = _on_map(marks["pyramid"], result)
     pyramid = find_pyramid(result.height_nm, result.pixel_size_nm, region)
-    calibrated = calibrate_on_vickers(result, setup, region, tilt_deg=tilt_deg)
+    calibrated = calibrate_on_vickers(result, setup, region, tilt_deg=reference.value)
     change = _change(setup, calibrated)
     after = np.hypot(*(pyramid.relative_gradients @ change.T).T)
     shape = "pit" if pyramid.depth_nm > 0 else "island"
     return Found(
+        setup,
         calibrated,
         f"Facets of the {shape}: {_angles(pyramid.tilts_deg)}. {_factor_words(change, calibrated)} "
         f"The facets become {_angles(np.degrees(np.arctan(after)))}.",
     )
+
+
+def _on_step(result: HeightMap, setup: Setup, reference: Reference, marks: Mapping[Place, Area]) -> Found:
+    assert reference.value is not None
+    upper, lower = _mask(marks["upper"], result), _mask(marks["lower"], result)
+    calibrated = calibrate_on_step(result, setup, upper, lower, reference.value, reference.sigma or 0.0)
+    height, _ = result.difference(upper, lower)
+    saw = f"The step is {height:.4g} {result.unit} high on the map, {reference.value:g} nm in truth."
+    return Found(setup, calibrated, f"{saw} {_factor_words(_change(setup, calibrated), calibrated)}")
+
+
+def _on_sphere(result: HeightMap, setup: Setup, reference: Reference, marks: Mapping[Place, Area]) -> Found:
+    assert reference.value is not None
+    cap = _mask(marks["cap"], result)
+    calibrated = calibrate_on_sphere(result, setup, cap, reference.value, reference.sigma or 0.0)
+    saw = f"A cap was fitted to {np.count_nonzero(cap)} pixels."
+    return Found(setup, calibrated, f"{saw} {_factor_words(_change(setup, calibrated), calibrated)}")
+
+
+def _on_bump(result: HeightMap, setup: Setup, reference: Reference, marks: Mapping[Place, Area]) -> Found:
+    is_bump = reference.kind == "bump"
+    mask = _mask(marks["bump" if is_bump else "pit"], result)
+    above = height_above_surroundings(result, mask)
+    signed = with_known_sign(setup, result, mask, is_bump=is_bump)
+    saw = f"The place came out {abs(above):.3g} {result.unit} {'above' if above > 0 else 'below'} its surroundings: "
+    right = (above > 0) == is_bump
+    return Found(setup, signed, saw + ("the azimuths are right." if right else "all azimuths are turned by 180°."))
+
+
+_OnMap = Callable[[HeightMap, Setup, Reference, Mapping[Place, Area]], Found]
+_ON_MAPS: Mapping[ReferenceKind, _OnMap] = {
+    "pyramid": _on_pyramid, "step": _on_step, "sphere": _on_sphere, "bump": _on_bump, "pit": _on_bump,
+}  # fmt: skip
+
+
+def _chain_words(setup: Setup, kind: ReferenceKind) -> str:
+    """Say what was found of the chain from electrons to grey levels, and of the places of the segments."""
+    if kind == "azimuths":
+        found = ", ".join(
+            f"{d.name} {number_text(d.azimuth_deg, d.azimuth_deg_sigma)}°"
+            for d in setup.detectors
+            if isinstance(d, AnnularSegment | Disc)
+        )
+        return f"Azimuths: {found}. All of them may be wrong by 180°: use them, then mark a known bump or pit."
+    black = ", ".join(f"{d.name} {number_text(d.offset, d.offset_sigma)}" for d in setup.detectors)
+    words = [f"Black levels: {black}."]
+    if setup.slope_calibration is not None:
+        first = setup.detectors[0]
+        if isinstance(first, AnnularSegment | Disc):
+            words.append(f"Distance {number_text(first.distance_mm, first.distance_mm_sigma)} mm.")
+        words.append(f"z scale ± {100 * setup.slope_calibration.relative_sigma:.2g} %.")
+    return " ".join(words)
 
 
 def _on_map(mark: Area, result: HeightMap) -> Region:

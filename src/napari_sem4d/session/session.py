@@ -14,8 +14,9 @@ from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.model.region import window_of
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import Found, Place, Reference, same_hardware
+from napari_sem4d.session.calibration import Found, same_hardware
 from napari_sem4d.session.measuring import Levelling, Measuring
+from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.run import Result, Run
 
 if TYPE_CHECKING:
@@ -208,12 +209,13 @@ class Session:
         """
         if self.found is None or self.setup is None:
             raise InputError("No calibration was measured yet: mark the object and press Measure.")
-        if not same_hardware(self.found.setup, self.setup):
+        if not same_hardware(self.found.before, self.setup):
             raise InputError(
                 "The setup was changed after the shown result was made: press Reconstruct, then measure again."
             )
-        calibration, self.found = self.found.setup.slope_calibration, None
-        self.set_setup(self.setup.model_copy(update={"slope_calibration": calibration}))
+        found, self.found = self.found, None
+        verified = self.setup.geometry_verified or found.setup.geometry_verified
+        self.set_setup(found.setup.model_copy(update={"notes": self.setup.notes, "geometry_verified": verified}))
         self.calibration_changed.emit()
 
     def remove_calibration(self) -> None:

@@ -12,17 +12,20 @@ from napari.layers import Image
 from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import Place
+from napari_sem4d.session.references import Place
 from napari_sem4d.viewer.drawn_areas import DrawnArea, Form
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.turns import Turns
 
-Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap"]
+Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap", "bump", "pit"]
+_ROUND = ("cap", "bump", "pit")
 _MARKS: Mapping[Place, tuple[str, str]] = {
     "pyramid": ("Pyramid", "#dc267f"),
     "upper": ("Upper side of the step", "#dc267f"),
     "lower": ("Lower side of the step", "#fe6100"),
     "cap": ("Cap of the sphere", "#dc267f"),
+    "bump": ("Known bump", "#dc267f"),
+    "pit": ("Known pit", "#dc267f"),
 }
 
 
@@ -137,7 +140,7 @@ class ScanView:
             raise InputError("There is no scan image to draw on: open the files again in the Data step.")
         if not any(layer.visible for layer in self.layers):
             image.visible = True
-        self.areas[purpose].draw_on(image, form or ("ellipse" if purpose == "cap" else "rectangle"))
+        self.areas[purpose].draw_on(image, form or ("ellipse" if purpose in _ROUND else "rectangle"))
 
     def drop(self, purpose: Purpose) -> None:
         """Remove an area: the whole image counts again, no level area or no reference is given."""

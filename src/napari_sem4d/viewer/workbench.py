@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, proxy
@@ -14,8 +15,10 @@ from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
 from napari_sem4d.session import Result, Run, Session
-from napari_sem4d.session.calibration import Found, measure
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.calibration import Found, measure, measure_scan
 from napari_sem4d.session.measuring import TOOLS, Levelling, Spot, level, read_figures
+from napari_sem4d.session.references import KINDS, Place, Reference
 from napari_sem4d.session.session import series_name
 from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.drawn_areas import Form
@@ -392,12 +395,14 @@ class Workbench:
     # Calibrating ---------------------------------------------------------------------------------------------
 
     def measure_reference(self) -> None:
-        """Measure the marked object of known slope or height on the shown result; the session gets what was found."""
-        run, session = self.shown_run, self.session
-        if run is None:
-            tell_failure(InputError("There is no height map to measure on yet: press Reconstruct first."), "measure")
-            return
+        """Measure the reference, on the shown result or on the open scan; the session gets what was found."""
+        session = self.session
         reference, marks = session.reference, dict(session.marks)
+        try:
+            work = self._measurement(reference, marks)
+        except InputError as error:
+            tell_failure(error, "measure the reference")
+            return
 
         def take(found: Found) -> None:
             self._set_busy("")
@@ -408,11 +413,22 @@ class Workbench:
             self._set_busy("")
             tell_failure(error, "measure the reference")
 
-        self._measuring = Computation(
-            lambda progress, should_stop: measure(run, reference, marks), on_result=take, on_error=fail
-        )
+        self._measuring = Computation(lambda progress, should_stop: work(), on_result=take, on_error=fail)
         self._set_busy("Measuring the reference …")
         self._measuring.start()
+
+    def _measurement(self, reference: Reference, marks: Mapping[Place, Area]) -> Callable[[], Found]:
+        """Return what measures a reference, with the inputs as they are now."""
+        run, session = self.shown_run, self.session
+        if KINDS[reference.kind].on_map:
+            if run is None:
+                raise InputError("There is no height map to measure on yet: press Reconstruct first.")
+            return partial(measure, run, reference, marks)
+        obstacle, series, setup = session.obstacle(), session.series, session.setup
+        if obstacle or series is None or setup is None:
+            raise InputError(obstacle)
+        frame = self.scan.shown_frame()
+        return partial(measure_scan, series, setup, reference, level_region=session.level_region, frame=frame)
 
     def use_calibration(self) -> bool:
         """Put the measured calibration into the setup; False, and the user is told, when that is not possible."""

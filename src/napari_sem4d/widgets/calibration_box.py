@@ -1,13 +1,15 @@
-"""The part of step 3 that calibrates: object of known slope or height, where it is, what was found. No science."""
+"""The part of step 3 that calibrates: what is measured, where it is, what was found. No science."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -20,15 +22,15 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.model import InputError
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import KINDS, Place, Reference, calibration_words
-from napari_sem4d.session.setup_table import number_text
+from napari_sem4d.session.calibration import calibration_words
+from napari_sem4d.session.references import KINDS, Place, Reference
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
-_NOTHING_MARKED = "Draw on the height map; leave some level surface around a pyramid, and the rim of a sphere out."
+_PLACEHOLDERS = {"tilts": "-4, -2, 0, 2, 4", "currents": "if it was measured"}
 
 
 class CalibrationBox(QWidget):
@@ -44,7 +46,7 @@ class CalibrationBox(QWidget):
         self._workbench = workbench
         self._session = workbench.session
         self.toggle = QToolButton()
-        self.toggle.setText("Calibrate on a known slope or height")
+        self.toggle.setText("Calibrate slopes, black levels, azimuths")
         self.toggle.setToolTip("Turns a.u. into nm; save the setup (Detectors step) to keep it for other scans")
         self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.toggle.setAutoRaise(True)
@@ -58,6 +60,7 @@ class CalibrationBox(QWidget):
         self._build(QVBoxLayout(self.body))
         follow(self, self._session.calibration_changed, self.refresh)
         follow(self, self._session.setup_changed, self.refresh)
+        follow(self, self._session.series_changed, self.refresh)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.busy_changed, self._note_busy)
         self._open(False)
@@ -72,7 +75,9 @@ class CalibrationBox(QWidget):
         self.kind_box = QComboBox()
         for key, kind in KINDS.items():
             self.kind_box.addItem(kind.label, key)
+        self.kind_box.setToolTip("What is known: an object on the height map, a flat, a frame without beam")
         self.kind_box.activated.connect(self._choose_kind)
+        self.hint = sentence()
         self.value_label = QLabel()
         self.value_edit = NumberEdit("enter it", "What is known of the object; write 200 ± 4 to give its deviation")
         self.value_edit.entered.connect(self._set_value)
@@ -85,16 +90,20 @@ class CalibrationBox(QWidget):
                 button.clicked.connect(partial(self._draw, place))
                 draw.addWidget(button)
                 self.draw_buttons[place] = button
+        self.files_button = QPushButton()
+        self.files_button.setToolTip("Choose the images of all segments in one go")
+        self.files_button.clicked.connect(self._choose_files)
         self.marked = sentence()
         self.measure_button = QPushButton("&Measure")
-        self.measure_button.setToolTip("Measure the object on the shown height map; nothing is changed yet")
+        self.measure_button.setToolTip("Measure the reference; nothing is changed yet")
         self.measure_button.clicked.connect(self._workbench.measure_reference)
         self.use_button = QPushButton("&Use and reconstruct")
         self.use_button.setToolTip("Put the calibration into the setup and compute the surface anew")
         self.use_button.clicked.connect(self._use)
         self.found = sentence()
         form = QFormLayout()
-        form.addRow("Object", self.kind_box)
+        form.addRow("Reference", self.kind_box)
+        form.addRow(self.hint)
         form.addRow(self.value_label, self.value_edit)
         using = QHBoxLayout()
         using.addWidget(self.in_use, 1)
@@ -105,6 +114,7 @@ class CalibrationBox(QWidget):
         layout.addLayout(using)
         layout.addLayout(form)
         layout.addLayout(draw)
+        layout.addWidget(self.files_button)
         layout.addWidget(self.marked)
         layout.addLayout(act)
         layout.addWidget(self.found)
@@ -118,15 +128,26 @@ class CalibrationBox(QWidget):
         self.in_use.setVisible(bool(words))
         self.remove_button.setVisible(bool(words))
         self.kind_box.setCurrentIndex(self.kind_box.findData(reference.kind))
+        self.hint.setText(kind.hint)
         self.value_label.setText(kind.header)
-        self.value_edit.show_text(number_text(reference.value, reference.sigma))
+        for part in (self.value_label, self.value_edit):
+            part.setVisible(bool(kind.quantity))
+        self.value_edit.show_text(reference.entered)
+        self.value_edit.setPlaceholderText(_PLACEHOLDERS.get(reference.kind, "enter it"))
         has_result = self._workbench.shown_run is not None
         for place, button in self.draw_buttons.items():
             button.setVisible(place in kind.places)
             button.setEnabled(has_result)
-        marked = [_size_words(text, place, session.marks) for place, text in kind.places.items()]
-        self.marked.setText(" ".join(text for text in marked if text) or _NOTHING_MARKED)
-        ready = has_result and reference.value is not None and all(place in session.marks for place in kind.places)
+        self.files_button.setText(f"Choose {kind.files} …")
+        self.files_button.setVisible(bool(kind.files))
+        notes = [_size_words(text, place, session.marks) for place, text in kind.places.items()]
+        notes.append(", ".join(path.name for path in reference.files))
+        if kind.on_map and not has_result:
+            notes.append("It is measured on a height map: press Reconstruct first.")
+        self.marked.setText(" ".join(text for text in notes if text))
+        self.marked.setVisible(bool(self.marked.text()))
+        ready = has_result if kind.on_map else session.series is not None and not session.obstacle()
+        ready = ready and not reference.lacking and all(place in session.marks for place in kind.places)
         self.measure_button.setEnabled(ready and not self._workbench.busy)
         self.use_button.setEnabled(session.found is not None)
         self.found.setText(session.found.words if session.found is not None else "")
@@ -153,9 +174,16 @@ class CalibrationBox(QWidget):
         if kind != self._session.reference.kind:
             self._session.set_reference(Reference.usual(kind))
 
+    def _choose_files(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, self.files_button.text())
+        if paths:
+            reference = self._session.reference
+            self._session.set_reference(reference.with_files(tuple(Path(path) for path in paths)))
+
     def _set_value(self, text: str) -> None:
+        before = self._session.reference
         try:
-            self._session.set_reference(Reference.read(self._session.reference.kind, text))
+            self._session.set_reference(Reference.read(before.kind, text).with_files(before.files))
         except InputError as error:
             tell_failure(error, "take the value")
             self.refresh()

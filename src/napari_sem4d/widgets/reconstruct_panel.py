@@ -28,6 +28,7 @@ from napari_sem4d.widgets.calibration_box import CalibrationBox
 from napari_sem4d.widgets.measure_box import MeasureBox
 from napari_sem4d.widgets.message import heading, sentence, separator
 from napari_sem4d.widgets.result_box import ResultBox
+from napari_sem4d.widgets.scale_budget_box import ScaleBudgetBox
 
 
 class ReconstructPanel(QWidget):
@@ -64,6 +65,8 @@ class ReconstructPanel(QWidget):
         layout.addWidget(separator())
         self.result_box = ResultBox(workbench)
         layout.addWidget(self.result_box)
+        self.scale_budget_box = ScaleBudgetBox(workbench)
+        layout.addWidget(self.scale_budget_box)
         self.measure_box = MeasureBox(workbench)
         layout.addWidget(self.measure_box)
         self.calibration_box = CalibrationBox(workbench)
@@ -155,7 +158,7 @@ class ReconstructPanel(QWidget):
         has_scan = self._session.series is not None
         for button in (self.whole_button, *self._form_buttons.values(), self.level_button):
             button.setEnabled(has_scan)
-        self.calibration_box.setVisible(self._workbench.shown_run is not None)
+        self.calibration_box.setVisible(has_scan)
         self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
 
     def _check_form(self, is_part: bool) -> None:
