@@ -45,6 +45,12 @@ def _features(scenes: Path) -> Iterator[Table]:
     yield from analytic_speed()
 
 
+def _coverage(scenes: Path) -> Iterator[Table]:
+    from benchmarks.coverage import coverage_tables
+
+    yield from coverage_tables()
+
+
 def _scenes(scenes: Path) -> Iterator[Table]:
     from benchmarks.scenes import scenes_table
 
@@ -76,10 +82,11 @@ def _robustness(scenes: Path) -> Iterator[Table]:
 
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
-    "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "scenes": _scenes,
-    "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
+    "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
+    "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
 }  # fmt: skip
-ONLY_WHEN_ASKED = ("scenes", "vift", "gui", "robustness", "damage")  # minutes of two cores; a display; real files
+# minutes of two cores; a display; real files
+ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage")
 
 
 def main() -> None:

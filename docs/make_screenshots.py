@@ -18,7 +18,7 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication
 
 from napari_sem4d import SemSeries, Setup, read_sem, simulate
-from napari_sem4d.session.calibration import Reference
+from napari_sem4d.session.references import Reference
 from napari_sem4d.session.samples import sample_path
 from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.widgets.dock import ReconstructDock
@@ -27,7 +27,7 @@ PICTURES = Path(__file__).parent / "pictures"
 WINDOW = (1366, 768)
 THEMES = ("dark", "light")
 # The rest looks the same in light; a picture weighs a quarter of a megabyte.
-IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate", "converging", "compare")
+IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate", "converging", "compare", "measure")
 PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
 FIELD = slice(0, 256)
@@ -126,6 +126,52 @@ def calibrate(camera: Photographer) -> None:
     dock.workbench.scan.drop("lower")
 
 
+def measure(camera: Photographer) -> None:
+    """Level the ground, read step, volume and profile of an island, then undo the levelling."""
+    dock, bench = camera.dock, camera.dock.workbench
+    box = dock.reconstruct_panel.measure_box
+    box.toggle.click()
+
+    def use(tool: str, **marks: tuple[float, float, float, float]) -> None:
+        box.tool_box.setCurrentIndex(box.tool_box.findData(tool))
+        box.tool_box.activated.emit(box.tool_box.currentIndex())
+        for spot, (top, left, bottom, right) in marks.items():
+            box.draw_buttons[spot].click()
+            layer = bench.marks.layers[spot].layer
+            if spot == "line":
+                layer.add_lines(np.array([[top, left], [bottom, right]]))
+            else:
+                layer.add_rectangles(np.array([[top, left], [top, right], [bottom, right], [bottom, left]]))
+        box.act_button.click()
+        camera.wait(lambda: not bench.busy)
+
+    use("area", ground=(110.0, 300.0, 270.0, 370.0))
+    camera.wait(lambda: bool(bench.shown_run.levelling))
+    use("volume", inside=(55.0, 150.0, 145.0, 262.0))
+    use("profile", line=(105.0, 120.0, 105.0, 330.0))
+    use("step", upper=(86.0, 185.0, 120.0, 225.0), lower=(115.0, 280.0, 150.0, 320.0))
+    camera.pause(0.3)
+    dock.pages.currentWidget().ensureWidgetVisible(box)
+    camera.take("measure")
+    box.undo_button.click()
+    camera.wait(lambda: not bench.shown_run.levelling and not bench.busy)
+    box.clear_button.click()
+    box.toggle.click()
+    for drawn in bench.marks.layers.values():
+        drawn.remove()
+
+
+def ellipse(camera: Photographer) -> None:
+    """Reconstruct only what an ellipse encloses."""
+    dock, bench = camera.dock, camera.dock.workbench
+    dock.reconstruct_panel.ellipse_button.click()
+    bench.scan.areas["region"].layer.add_ellipses(np.array([[40.0, 110.0], [40, 280], [170, 280], [170, 110]]))
+    camera.reconstruct()
+    bench.result.show_map()
+    camera.take("ellipse")
+    bench.scan.drop("region")
+
+
 def converge(camera: Photographer) -> None:
     """Watch the analytic model converge, then look at the images that its surface explains."""
     dock, bench = camera.dock, camera.dock.workbench
@@ -172,6 +218,9 @@ def photograph(theme: str) -> None:
     camera.reconstruct()
     camera.take("rectangle_surface")
     dock.workbench.scan.drop("region")
+    ellipse(camera)
+    camera.reconstruct()
+    measure(camera)
     dock.workbench.session.propose_setup()
     camera.reconstruct()
     calibrate(camera)

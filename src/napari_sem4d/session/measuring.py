@@ -67,7 +67,7 @@ TOOLS: Mapping[Tool, ToolWords] = {
         {"ground": "zero area"}, levels=True,
     ),
     "step": ToolWords(
-        "Step between two areas", "Height from the lower to the upper area, with and without a common tilt.",
+        "Step between two areas", "Difference of the mean heights; and the step if both areas have one tilt, for areas side by side.",
         {"upper": "upper area", "lower": "lower area"},
     ),
     "volume": ToolWords(
@@ -221,7 +221,7 @@ def read_figures(result: HeightMap, tool: Tool, marks: Mapping[Spot, Mark], widt
     if tool == "step":
         upper, lower = _mask(marks, "upper", result), _mask(marks, "lower", result)
         means = Figure(*result.difference(upper, lower), result.unit)
-        return Read((("Step, common tilt", step_height(result, upper, lower)), ("Difference of means", means)))
+        return Read((("Difference of means", means), ("Step, common tilt", step_height(result, upper, lower))))
     inside = _mask(marks, "inside", result)
     if tool == "volume":
         datum = _mask(marks, "datum", result) if "datum" in marks else None
