@@ -15,6 +15,7 @@ from napari_sem4d.model.setup import Detector, Setup, SignedSum
 from napari_sem4d.physics.detectors import Diode
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.wiring import azimuth_error_deg
 
 _NO_HEIGHT = Reason.UNMEASURED | Reason.OUTSIDE
 
@@ -62,9 +63,11 @@ def check_residual(part: Part, estimate: Estimate) -> tuple[str, ...]:
         return ()
     names = part.setup.detector_names
     shares = ", ".join(f"{n} {100 * s:.1f} %" for n, s in zip(names, left, strict=True))
+    turn = azimuth_error_deg(part.images, part.channels, part.table, part.saturation)
+    azimuth = "its azimuth" if turn is None else f"the azimuths (all turned by {turn:.0f} deg would fit better)"
     return (
         f"no surface explains the images to their noise (reduced chi-square {chi_square:.3g}): left over beyond it are "
-        f"{shares} of the mean level, most in {names[int(left.argmax())]}; check its azimuth, gain and black level, "
+        f"{shares} of the mean level, most in {names[int(left.argmax())]}; check {azimuth}, gains and black levels, "
         "and whether the segments are aligned",
     )
 
