@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 import napari_sem4d as s4
-from napari_sem4d.model import SemSeries, Setup
+from napari_sem4d.model import Disc, SemSeries, Setup
 from napari_sem4d.physics.instrument import simulate
 from napari_sem4d.reconstruction.reconstruct import reconstruct
 from napari_sem4d.session.samples import SCANS, sample_path
@@ -130,6 +131,43 @@ def test_right_setups_raise_no_alarm(
     images = simulate(rough(seed=seed), setup, PIXEL_NM, electrons_per_pixel=electrons, seed=seed) * grains
     images *= rng.uniform(80.0, 120.0, (len(azimuths), 1, 1)) / images.mean()
     assert wiring_warnings(images + rng.uniform(0.0, 10.0, (len(azimuths), 1, 1)), setup) == []
+
+
+def discs(azimuths_deg: Sequence[float]) -> Setup:
+    """Small diodes that look from the side."""
+    return Setup(
+        beam_energy_kev=2.0,
+        material="Au",
+        detectors=tuple(
+            Disc(name=n, radius_mm=3.0, distance_mm=20.0, polar_deg=50.0, azimuth_deg=a, gain=1.0, offset=0.0)
+            for n, a in zip("ABCD", azimuths_deg, strict=False)
+        ),
+    )
+
+
+@pytest.mark.parametrize("hardware", ["quadrants", "thirds", "uneven", "three of four", "discs"])
+@pytest.mark.parametrize("shape", ["blocks", "spheres", "scratches"])
+def test_steep_walls_and_their_shadows_raise_no_alarm(segments: Segments, shape: str, hardware: str) -> None:
+    rng = np.random.default_rng(2)
+    rows, columns = np.indices((96, 96))
+    surface = np.zeros((96, 96))
+    for row, column, size in zip(*rng.integers(0, 96, (2, 12)), rng.integers(6, 20, 12), strict=True):
+        if shape == "blocks":
+            surface[row : row + size, column : column + 2 * size] += rng.normal() * 12 * PIXEL_NM
+        elif shape == "spheres":
+            cap = np.sqrt(np.maximum(size**2 - (rows - row) ** 2 - (columns - column) ** 2, 0.0))
+            surface = np.maximum(surface, cap * PIXEL_NM)
+    if shape == "scratches":
+        surface = 1000.0 * ndimage.gaussian_filter(rng.standard_normal((96, 96)), (40.0, 1.5))
+    setup = {
+        "quadrants": segments(QUADRANTS),
+        "thirds": segments(THIRDS, span_deg=120.0),
+        "uneven": segments((0.0, 80.0, 200.0), span_deg=70.0),
+        "three of four": segments((0.0, 90.0, 180.0)),
+        "discs": discs((10.0, 130.0, 250.0)),
+    }[hardware]
+    images = simulate(ndimage.gaussian_filter(surface, 1.0), setup, PIXEL_NM, electrons_per_pixel=DOSE)
+    assert wiring_warnings(images, setup) == []
 
 
 @pytest.mark.parametrize("pattern", ["grains", "an edge", "a stripe", "nothing"])
