@@ -81,12 +81,20 @@ def _robustness(scenes: Path) -> Iterator[Table]:
     yield from robustness_tables(scenes)
 
 
+def _calibration(scenes: Path) -> Iterator[Table]:
+    from benchmarks.calibration import budget_table, vickers_table
+
+    yield budget_table()
+    yield vickers_table(DATA / "sem" / "zeiss_qbsd_vickers")
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
+    "calibration": _calibration,
 }  # fmt: skip
 # minutes of two cores; a display; real files
-ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage")
+ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage", "calibration")
 
 
 def main() -> None:
