@@ -396,7 +396,7 @@ class Workbench:
 
     def measure_reference(self) -> None:
         """Measure the reference, on the shown result or on the open scan; the session gets what was found."""
-        session = self.session
+        session, series = self.session, self.session.series
         reference, marks = session.reference, dict(session.marks)
         try:
             work = self._measurement(reference, marks)
@@ -406,7 +406,8 @@ class Workbench:
 
         def take(found: Found) -> None:
             self._set_busy("")
-            if (reference, marks) == (session.reference, session.marks):  # else it is about what was marked before
+            # else it is about another scan, or what was marked before
+            if session.series is series and (reference, marks) == (session.reference, session.marks):
                 session.set_found(found)
 
         def fail(error: Exception) -> None:
