@@ -14,7 +14,7 @@ from rich.table import Table
 
 from napari_sem4d import SemSeries, Setup, simulate
 from napari_sem4d.model import HeightSeries
-from napari_sem4d.viewer.workbench import workbench_of
+from napari_sem4d.viewer.workbench import Workbench, workbench_of
 
 SHAPE = (768, 1024)
 FRAMES = 20
@@ -106,6 +106,7 @@ def gui(setup: Setup) -> Iterator[Table]:
         watch.turn(lambda: bench.result.set_exaggeration(5.0))
         watch.until(lambda: True)
         watch.add_to(table, "stretch z")
+        level_and_measure(bench, watch, table)
     yield table
     rate, own_ms = slider_rate(viewer, watch)
     slider = Table(title="Time slider, 512 x 512, at most 32,000 faces (target: 15 steps/s)")
@@ -116,6 +117,31 @@ def gui(setup: Setup) -> Iterator[Table]:
     slider.add_row(f"{rate:.1f}", f"{own_ms:.0f}")
     yield slider
     viewer.close()
+
+
+def level_and_measure(bench: Workbench, watch: Watch, table: Table) -> None:
+    """Level the map on an area, read a figure, take the levelling back; in 2D, as who draws on the map sees it."""
+    corners = np.array([(50.0, 50.0), (50.0, 900.0), (300.0, 900.0), (300.0, 50.0)])
+    measuring = bench.session.measuring
+    assert bench.result is not None
+    watch.turn(bench.result.show_map)
+    watch.until(lambda: True)
+    watch.own_ms.clear()
+    watch.turn(lambda: bench.mark("ground"))
+    watch.turn(lambda: bench.marks.layers["ground"].layer.add_rectangles(corners))  # type: ignore[union-attr]
+    watch.until(lambda: "ground" in measuring.marks)
+    watch.add_to(table, "draw an area on the map")
+    watch.turn(bench.use_tool)
+    watch.until(lambda: bench.shown_run is not None and len(bench.shown_run.levelling) == 1)
+    watch.add_to(table, "level it")
+    measuring.choose("roughness")
+    measuring.mark("inside", measuring.marks["ground"])
+    watch.turn(bench.use_tool)
+    watch.until(lambda: len(measuring.lines) == 2)
+    watch.add_to(table, "measure its roughness")
+    watch.turn(bench.undo_levelling)
+    watch.until(lambda: bench.shown_run is not None and not bench.shown_run.levelling)
+    watch.add_to(table, "undo the levelling")
 
 
 def slider_rate(viewer: Any, watch: Watch) -> tuple[float, float]:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers.shapes._shapes_constants import Box
 from qtpy.QtWidgets import QApplication
 
+from napari_sem4d.metrology.figures import roughness
 from napari_sem4d.metrology.levelling import fit_plane
-from napari_sem4d.model import Region
+from napari_sem4d.model import Region, SemSeries
 from napari_sem4d.model.region import polygon_mask
 from napari_sem4d.session.areas import Area
 
@@ -192,6 +194,11 @@ def test_a_mark_beside_the_map_is_told_with_its_remedy(measured: Any, told: list
     act(measured)
     assert told == []
     assert len(measured.session.measuring.lines) == 2
+    origin = shown(measured).region
+    start, end = (20 - origin.row_start, 20 - origin.column_start), (45 - origin.row_start, 45 - origin.column_start)
+    inside = rectangle(start, end)[: origin.shape[0], : origin.shape[1]]
+    expected = roughness(shown(measured), inside).sq.value
+    assert measured.session.measuring.lines[1].figure.value == pytest.approx(expected, rel=0.05)
 
 
 def test_another_scan_takes_marks_and_figures_with_it(measured: Any, bump: Any) -> None:
@@ -234,3 +241,45 @@ def test_only_what_was_drawn_is_reconstructed(
     corner = int(np.flatnonzero(~np.isfinite(result.height_nm.ravel()))[0])
     assert corner not in np.unique(surface.data[1])  # no triangle outside
     assert np.isfinite(surface.data[0]).all()
+
+
+def test_a_rectangle_turned_with_the_mouse_is_what_is_reconstructed(window: Any, bump: Any, tmp_path: Path) -> None:
+    window.drop(bump.write(tmp_path))
+    window.dock.show_step(2)
+    panel = window.dock.reconstruct_panel
+    window.click(panel.rectangle_button)
+    window.drag((16, 18), (44, 58))
+    upright = window.session.region
+    assert window.session.outline is None
+    layer = window.workbench.scan.areas["region"].layer
+    layer.mode = "select"
+    layer.selected_data = {0}
+    handle = layer._selected_box[Box.HANDLE]  # private: where napari 0.9.2 draws the handle that turns, 2026-11
+    middle = layer._selected_box[Box.CENTER]
+    arm = handle - middle
+    window.drag(tuple(handle), tuple(middle + (arm[0] + arm[1], arm[1] - arm[0]) / np.sqrt(2)))
+    outline = window.session.outline
+    assert outline is not None, "the handle was not hit"
+    assert outline.is_rectangle
+    assert panel.rectangle_button.isChecked()
+    turned = np.subtract(outline.corners[1], outline.corners[0])
+    assert 30 < np.degrees(np.arctan2(*np.abs(turned))) < 60
+    result = window.reconstruct()
+    inside = np.isfinite(result.height_nm)
+    assert inside.sum() == pytest.approx(upright.shape[0] * upright.shape[1], rel=0.06)
+    np.testing.assert_array_equal(inside, outline.mask(result.region))
+
+
+def test_a_series_says_what_it_needs(window: Any, bump: Any) -> None:
+    images = np.stack([bump.images] * 2)
+    series = SemSeries.from_arrays(images, 20.0, time_s=[0.0, 60.0], detector_names=list(bump.names))
+    window.workbench.open_series(series)
+    window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
+    window.session.method = "photometric"
+    window.dock.show_step(2)
+    window.reconstruct()
+    box = box_of(window)
+    box.toggle.click()
+    assert not box.act_button.isEnabled()
+    assert not box.draw_buttons["ground"].isEnabled()
+    assert "Only the scan shown" in box.marked.text()

@@ -90,7 +90,7 @@ class MeasureBox(QWidget):
         self.width_edit.entered.connect(self._set_width)
         self.form_label, self.width_label = QLabel("Areas are"), QLabel("Width (px)")
         form = QFormLayout()
-        form.addRow("&Tool", self.tool_box)
+        form.addRow("Tool", self.tool_box)
         form.addRow(self.use)
         form.addRow(self.form_label, self.form_box)
         form.addRow(self.width_label, self.width_edit)
@@ -174,8 +174,11 @@ class MeasureBox(QWidget):
             for widget in row:
                 widget.setVisible(wanted)
         self.width_edit.show_text(f"{measuring.width_px:g}")
-        self.marked.setText(f"Still to be drawn: {measuring.missing}." if measuring.missing else "All is marked.")
-        self.act_button.setText("&Level" if words.levels else "&Measure")
+        if run is not None and not has_map:
+            self.marked.setText("A series has no single map: choose 'Only the scan shown' and reconstruct.")
+        else:
+            self.marked.setText(f"Still to be drawn: {measuring.missing}." if measuring.missing else "All is marked.")
+        self.act_button.setText("Level" if words.levels else "Measure")
         self.act_button.setEnabled(has_map and not measuring.missing and not self._workbench.busy)
         self.undo_button.setEnabled(run is not None and bool(run.levelling) and not self._workbench.busy)
         self._show_figures()
