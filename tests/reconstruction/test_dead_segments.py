@@ -92,6 +92,17 @@ def test_noise_is_no_image_even_at_an_unknown_black_level(
     assert any("detector A is noise without what all others show" in w for w in result.warnings)
 
 
+def test_of_three_segments_a_dead_one_is_doubted(segments: Segments, surface: NDArray[np.float64]) -> None:
+    """Without it there is no height; it may be alive and see nothing of lines that it looks along."""
+    setup = segments((90.0, 210.0, 330.0), span_deg=120.0, gain=None, offset=None)
+    grey = 1000.0 * simulate(surface, setup, PIXEL_NM, electrons_per_pixel=20_000)
+    assert not any("was the detector on" in w for w in measured(grey, setup).warnings)
+    grey[1] = 20.0 + np.random.default_rng(0).standard_normal(grey[1].shape)
+    result = measured(grey, setup)
+    assert any("detector B is noise" in w and "heights are bent" in w for w in result.warnings)
+    assert len(result.detector_names) == 3
+
+
 @pytest.mark.parametrize("electrons", [100, 1_000])
 @pytest.mark.parametrize("lines", [True, False])
 def test_noisy_segments_that_saw_the_surface_are_kept(

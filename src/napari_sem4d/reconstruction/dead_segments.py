@@ -38,7 +38,7 @@ def without_dead(images: NDArray[np.float32], setup: Setup) -> tuple[NDArray[np.
     images, setup
         Of the segments that remain.
     remarks : tuple of str
-        What was left out and why, for the user.
+        What was left out and why, or looks dead but is one of the last three.
 
     Raises
     ------
@@ -53,16 +53,19 @@ def without_dead(images: NDArray[np.float32], setup: Setup) -> tuple[NDArray[np.
     alive = [index for index in range(len(images)) if index not in dead]
     if dead and len(alive) < _FEWEST:
         raise InputError(f"{next(iter(dead.values()))} Only {len(alive)} of {len(images)} segments can be used")
-    if len(alive) > _FEWEST:
-        noisy = _noise_among_images(images[alive])
-        if noisy is not None:
-            index = alive.pop(noisy)
-            dead[index] = _sentence(setup.detectors[index], "is noise without what all others show")
+    noisy = _noise_among_images(images[alive])
+    doubt: tuple[str, ...] = ()
+    if noisy is not None:
+        text = _sentence(setup.detectors[alive[noisy]], "is noise without what all others show")
+        if len(alive) > _FEWEST:
+            dead[alive.pop(noisy)] = text
+        else:  # it may see nothing because there are only lines that it looks along
+            doubt = (f"{text} If it was off the heights are bent: three segments cannot do without one",)
     if not dead:
-        return images, setup, ()
+        return images, setup, doubt
     remaining = setup.model_copy(update={"detectors": tuple(setup.detectors[i] for i in alive)})
-    remarks = tuple(f"{text} It was left out; {', '.join(remaining.detector_names)} remain" for text in dead.values())
-    return images[alive], remaining, remarks
+    left_out = [f"{text} It was left out; {', '.join(remaining.detector_names)} remain" for text in dead.values()]
+    return images[alive], remaining, (*left_out, *doubt)
 
 
 def _sentence(detector: Detector, why: str) -> str:
