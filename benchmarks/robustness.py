@@ -186,6 +186,14 @@ def _dead(scan: Scan) -> Scan:
     return replace(scan, images=images)
 
 
+def _noise_only(scan: Scan) -> Scan:
+    """Put noise of 1 % around a tenth of the flat signal in place of the first image, black levels and gains open."""
+    images = scan.images.copy()
+    noise = np.random.default_rng(4).standard_normal(images[0].shape)
+    images[0] = scan.flat[0] * (0.1 + 0.01 * noise)
+    return replace(scan, images=images, setup=with_values(scan.setup, gain=None, offset=None))
+
+
 def _saturated(scan: Scan) -> Scan:
     """Brighten a disc three times and clip all images where nothing else reaches."""
     rows, columns = np.indices(scan.truth.shape)
@@ -205,6 +213,7 @@ SPOILT: dict[str, Callable[[Scan], Scan]] = {
     f"grains ± {100 * PATCHES:g} % bright": _times(patches),
     f"oxide stripe {100 * (1 - OXIDE):.0f} % darker": _times(stripe),
     "first segment dead": _dead,
+    "first segment noise, all open": _noise_only,
     "saturated disc (outside it)": _saturated,
 }
 

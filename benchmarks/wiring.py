@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from napari_sem4d import AnnularSegment, SemSeries, Setup, read_sem
+from napari_sem4d import AnnularSegment, SemSeries, Setup, read_sem, reconstruct
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.gains import Channels, estimate_noise
 from napari_sem4d.reconstruction.scan import take_in
 from napari_sem4d.reconstruction.wiring import check_wiring
-from napari_sem4d.registration.segments import align_segments
 from napari_sem4d.session.samples import SCANS, sample_path
 
 _KINDS = ("two swapped", "other orders", "turned by 90", "turned by 45", "turned by 30", "turned by 180")
@@ -48,7 +47,10 @@ def wiring_table(scenes: Path) -> Table:
 def _check_of(series: SemSeries, setup: Setup) -> Callable[[list[float]], tuple[str, ...]]:
     """Return what checks azimuths on the first scan of a series, already run once so that it can be timed."""
     scan = take_in(series, setup, None, 0)
-    images = scan.images if scan.simultaneous else align_segments(scan.images, setup.detector_names)[0]
+    images = scan.images
+    if not scan.simultaneous:  # as aligned by a reconstruction
+        aligned = reconstruct(series, setup, method="photometric", samples=0)
+        images = aligned.predicted + aligned.residual
     half_field_mm = round(Field.of((images.shape[1], images.shape[2]), scan.pixel_size_nm).half_width_mm, 6)
     black = np.array([d.offset or 0.0 for d in setup.detectors])
     channels = Channels(np.ones(len(black)), black, estimate_noise(images), ())
