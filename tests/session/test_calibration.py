@@ -363,6 +363,17 @@ def test_azimuths_from_images_need_a_known_bump_for_their_sign(session: Session)
     assert "turned by 180°" in wrong.words, "the user knows better than any image"
 
 
+def test_azimuths_that_the_user_types_have_a_sign(session: Session) -> None:
+    unsigned = hardware().model_copy(update={"sign_known": False})
+    session.set_setup(unsigned)
+    session.edit_setup(unsigned.model_copy(update={"material": "Au"}))
+    assert session.setup is not None
+    assert not session.setup.sign_known
+    turned = tuple(d.model_copy(update={"azimuth_deg": d.azimuth_deg + 180}) for d in unsigned.detectors)  # type: ignore[union-attr]
+    session.edit_setup(unsigned.model_copy(update={"detectors": turned}))
+    assert session.setup.sign_known
+
+
 @pytest.mark.parametrize("text", ["up, down", "4@left", "4;;"])
 def test_what_is_no_list_of_tilts_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write for example"):

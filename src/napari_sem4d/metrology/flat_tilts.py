@@ -202,7 +202,7 @@ def _calibrated(setup: Setup, fit: PriorFit, model: _TiltedFlat, mean: Array, ti
         _with_distance_sigma(d.model_copy(update=c), float(sigmas[-2]))
         for d, c in zip(found.detectors, chain, strict=True)
     )
-    found = found.model_copy(update={"detectors": detectors, "slope_calibration": None})
+    found = found.model_copy(update={"detectors": detectors, "slope_calibration": None, "geometry_verified": True})
     return stored(found, np.diag(model.axes(fit.values)), contributions, f"{model.scans} tilts of a flat")
 
 

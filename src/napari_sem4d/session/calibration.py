@@ -117,6 +117,11 @@ def same_hardware(one: Setup, other: Setup) -> bool:
     return one.model_dump(exclude=_FREE) == other.model_dump(exclude=_FREE)
 
 
+def azimuths_of(setup: Setup) -> tuple[float | None, ...]:
+    """Azimuth of each detector in degrees, None where it has none."""
+    return tuple(d.azimuth_deg if isinstance(d, AnnularSegment | Disc) else None for d in setup.detectors)
+
+
 def calibration_words(setup: Setup | None) -> str:
     """Say which calibration a setup holds; empty for none."""
     if setup is None or setup.slope_calibration is None:

@@ -14,7 +14,7 @@ from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.model.region import window_of
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import Found, same_hardware
+from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.run import Result, Run
@@ -146,6 +146,8 @@ class Session:
         bool
             False when the calibration was taken out: it belongs to the emission law and the hardware before.
         """
+        if self.setup is not None and azimuths_of(setup) != azimuths_of(self.setup):
+            setup = setup.model_copy(update={"sign_known": True})  # by whoever typed them
         calibrated = self.setup is not None and setup.slope_calibration is not None
         keep = not calibrated or same_hardware(setup, self.setup)  # type: ignore[arg-type]  # calibrated: not None
         self.set_setup(setup if keep else setup.model_copy(update={"slope_calibration": None}))

@@ -40,6 +40,7 @@ class ScaleBudgetBox(QWidget):
         self.rows: tuple[tuple[str, str, str], ...] = ()
         self._grid = QGridLayout(self.body)
         self._grid.setContentsMargins(12, 0, 0, 0)
+        self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
