@@ -34,7 +34,7 @@ def part_of(whole: HeightMap, part: HeightMap) -> NDArray[np.bool_]:
     return mask
 
 
-@pytest.mark.parametrize("method", ["photometric", "analytic"])
+@pytest.mark.parametrize("method", ["photometric", "analytic", "vift"])
 @pytest.mark.parametrize("roi", [ellipse(), DIAMOND], ids=["ellipse", "turned"])
 def test_a_part_is_the_whole_within_its_sigma(bump: Any, roi: Any, method: Any) -> None:
     whole = reconstruct(bump.images, bump.setup, 20.0, method)

@@ -67,7 +67,8 @@ TOOLS: Mapping[Tool, ToolWords] = {
         {"ground": "zero area"}, levels=True,
     ),
     "step": ToolWords(
-        "Step between two areas", "Difference of the mean heights; and the step if both areas have one tilt, for areas side by side.",
+        "Step between two areas",
+        "Difference of the mean heights; and the step if both areas have one tilt, for areas side by side.",
         {"upper": "upper area", "lower": "lower area"},
     ),
     "volume": ToolWords(
@@ -211,10 +212,20 @@ def level(unlevelled: HeightMap, steps: Sequence[Levelling]) -> HeightMap:
 def read_figures(result: HeightMap, tool: Tool, marks: Mapping[Spot, Mark], width_px: float = 1.0) -> Read:
     """Read the figures of a tool on a map.
 
+    Parameters
+    ----------
+    result : HeightMap
+    tool : Tool
+        One that does not level.
+    marks : mapping
+        At least the spots that the tool needs, on the image of the scan.
+    width_px : float
+        Of a profile.
+
     Raises
     ------
     InputError
-        If a mark is missing or not on the map.
+        If a mark is not on the map, or the areas do not give the figure.
     """
     if tool == "profile":
         return _read_profile(result, _points(marks["line"]), width_px)

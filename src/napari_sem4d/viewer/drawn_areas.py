@@ -130,7 +130,9 @@ class DrawnPoints(_Drawn[Points, tuple[Corner, ...]]):
         self._draw_on(image, "add")
 
     def _new_layer(self, width: float, **settings: Any) -> Points:
-        return Points(None, face_color="transparent", border_color=self._color, size=5 * width, **settings)
+        return Points(
+            None, face_color="transparent", border_color=self._color, border_width=0.2, size=6 * width, **settings
+        )
 
     def _read(self, layer: Points, image: Image) -> tuple[Corner, ...] | None:
         return _on_image(pixels_of(layer, layer.data, image), image)

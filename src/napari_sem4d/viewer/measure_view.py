@@ -14,15 +14,16 @@ from napari_sem4d.session.areas import Area
 from napari_sem4d.session.measuring import TOOLS, Mark, Spot
 from napari_sem4d.viewer.drawn_areas import DrawnArea, DrawnLine, DrawnPoints, Form
 
-# Of the colours that every reader tells apart (IBM design library); the first two stand side by side at a step.
+# Both are seen on every colour of a height map and told apart by every reader (IBM design library).
+_FIRST, _SECOND = "#dc267f", "#fe6100"
 _NAMES: Mapping[Spot, tuple[str, str]] = {
-    "upper": ("Step, upper area", "#dc267f"),
-    "lower": ("Step, lower area", "#fe6100"),
-    "ground": ("Level or zero", "#648fff"),
-    "datum": ("Datum of a volume", "#648fff"),
-    "inside": ("Area to measure", "#dc267f"),
-    "line": ("Profile", "#fe6100"),
-    "points": ("Level points", "#648fff"),
+    "upper": ("Step, upper area", _FIRST),
+    "lower": ("Step, lower area", _SECOND),
+    "ground": ("Level or zero", _FIRST),
+    "inside": ("Area to measure", _FIRST),
+    "datum": ("Datum of a volume", _SECOND),
+    "line": ("Profile", _FIRST),
+    "points": ("Level points", _FIRST),
 }
 
 
