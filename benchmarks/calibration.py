@@ -143,7 +143,7 @@ def _noisy(signal: Array, truth: Truth, rng: np.random.Generator) -> NDArray[np.
 def budget_table() -> Table:
     """Stated against true z-scale errors, for a geometry and for both calibrations on a flat."""
     table = Table(
-        title="Is the stated z-scale uncertainty honest? Hardware drawn from its sigmas; flats with unknown black levels\n"
+        title="Is the stated z-scale uncertainty honest? Hardware drawn from its sigmas, flats without black levels\n"
         "Target: 58 to 78 % of the errors within 1 sigma, their rms in units of the stated sigma about 1"
     )
     for heading in ("z scale from", "draws", "stated 1 sigma, %", "true rms, %", "mean, %", "error / sigma, rms",

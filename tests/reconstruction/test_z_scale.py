@@ -201,3 +201,15 @@ def test_every_line_is_what_an_error_of_that_size_does(segments: Segments, field
     ratio = np.abs(slope_constants(setup.model_copy(update={"detectors": wrong}))).sum()
     ratio /= np.abs(slope_constants(setup)).sum()
     assert abs(ratio - 1) == pytest.approx(budget(setup)[name], rel=0.1)
+
+
+def test_an_unknown_black_level_counts_at_another_grey_level(segments: Segments) -> None:
+    """A slope scale found on a bright scan holds on a dark one only if nothing was added to both."""
+    calibration = SlopeCalibration(matrix=((1, 0), (0, 1)), relative_sigma=0.02, reference="an indent", grey_level=0.02)
+    unknown = segments(offset=None, slope_calibration=calibration)
+    same, half = z_scale(unknown, LEVEL), z_scale(unknown, LEVEL / 2)
+    assert same.relative_sigma == pytest.approx(0.02)
+    # 10 % black level: half as bright, slopes are diluted by 10 % more
+    assert half.relative_sigma == pytest.approx(math.hypot(0.02, 0.1))
+    assert half.budget.largest.name == "black level"
+    assert z_scale(segments(slope_calibration=calibration), LEVEL / 2).relative_sigma == pytest.approx(0.02)

@@ -76,7 +76,7 @@ def calibrate_on_vickers(
         Contribution(name="scatter of the facets", value="slopes of all four", relative_sigma=scatter),
     )
     what = f"two facets of {tilt_deg:g} deg of a pyramid, relative to the mean of its four facets"
-    return stored(setup, slope_matrix(measured, true), contributions, what)
+    return stored(setup, slope_matrix(measured, true), contributions, what, _grey_level(result))
 
 
 def calibrate_on_facets(
@@ -119,7 +119,7 @@ def calibrate_on_facets(
     matrix = slope_matrix(measured, true)
     misfit = np.linalg.norm(measured @ matrix.T - true) / np.linalg.norm(true)
     contributions = (Contribution(name="misfit", value="of the known slopes", relative_sigma=float(misfit)),)
-    return stored(setup, matrix, contributions, f"{len(masks)} facets of known slope, {base}")
+    return stored(setup, matrix, contributions, f"{len(masks)} facets of known slope, {base}", _grey_level(result))
 
 
 def calibrate_on_step(
@@ -163,7 +163,7 @@ def calibrate_on_step(
             name="noise of the map", value=f"± {noise:.2g} {result.unit}", relative_sigma=noise / abs(measured)
         ),
     )
-    return stored(setup, scale * np.eye(2), contributions, f"step of {height_nm:g} nm")
+    return stored(setup, scale * np.eye(2), contributions, f"step of {height_nm:g} nm", _grey_level(result))
 
 
 def calibrate_on_sphere(
@@ -216,7 +216,9 @@ def calibrate_on_sphere(
         ),
         Contribution(name="misfit of the cap", value=f"{rows.size} pixels", relative_sigma=spread),
     )
-    return stored(setup, np.diag([scale_x, scale_y]), contributions, f"sphere of radius {radius_nm:g} nm")
+    return stored(
+        setup, np.diag([scale_x, scale_y]), contributions, f"sphere of radius {radius_nm:g} nm", _grey_level(result)
+    )
 
 
 def slope_matrix(measured: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -262,6 +264,12 @@ def _mean_slope(result: HeightMap, mask: NDArray[np.bool_]) -> NDArray[np.float6
     return np.array([np.median(slope_x[mask]), np.median(slope_y[mask])], np.float64)
 
 
+def _grey_level(result: HeightMap) -> float | None:
+    """Mean grey level of the images that a map was made of, black levels taken off; None when they were not kept."""
+    level = float(np.nanmean(result.predicted + result.residual, dtype=np.float64) - result.offset.mean())
+    return level if level > 0 else None
+
+
 def _slopes(result: HeightMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Slopes (right, up) of the height, smoothed a little against pixel noise."""
     smooth = ndimage.gaussian_filter(result.height_nm, 1.0)
@@ -269,7 +277,13 @@ def _slopes(result: HeightMap) -> tuple[NDArray[np.float32], NDArray[np.float32]
     return np.asarray(d_column, np.float32), np.asarray(-d_row, np.float32)
 
 
-def stored(setup: Setup, matrix: NDArray[np.float64], contributions: Sequence[Contribution], reference: str) -> Setup:
+def stored(
+    setup: Setup,
+    matrix: NDArray[np.float64],
+    contributions: Sequence[Contribution],
+    reference: str,
+    grey_level: float | None = None,
+) -> Setup:
     """Return the setup with a calibration; one that was there already is carried on, the map having been made with it.
 
     Parameters
@@ -278,6 +292,10 @@ def stored(setup: Setup, matrix: NDArray[np.float64], contributions: Sequence[Co
         True slopes from those measured with ``setup``.
     contributions : sequence of Contribution
         What its uncertainty is made of; one is added when they are smaller than anything can be known in an SEM.
+    reference : str
+        What was measured.
+    grey_level : float, optional
+        Of the scan it was measured on, black level taken off.
     """
     if setup.slope_calibration is not None:
         matrix = matrix @ np.array(setup.slope_calibration.matrix)
@@ -292,6 +310,7 @@ def stored(setup: Setup, matrix: NDArray[np.float64], contributions: Sequence[Co
         relative_sigma=total,
         contributions=tuple(contributions),
         reference=reference,
+        grey_level=grey_level,
         beam_energy_kev=setup.beam_energy_kev,
         working_distance_mm=setup.working_distance_mm,
     )

@@ -139,6 +139,9 @@ class SlopeCalibration(_Model):
     reference: str = Field(description="What was measured, for example 'Vickers indent, two facets at 22.0 deg'")
     beam_energy_kev: Positive | None = None
     working_distance_mm: Positive | None = None
+    grey_level: Positive | None = Field(
+        None, description="Mean grey level of the scan it was found on; an unknown black level counts at others"
+    )
     contributions: tuple[Contribution, ...] = Field(
         (), description="What relative_sigma is the root sum of squares of; empty: not kept"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model.height import ZScaleSource
 from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
-from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup, SignedSum
+from napari_sem4d.model.setup import AnnularSegment, Detector, Disc, Ring, Setup, SignedSum, SlopeCalibration
 from napari_sem4d.physics.detectors import diode_terms
 from napari_sem4d.physics.plane_signals import plane_signals
 
@@ -21,6 +21,7 @@ Diode = AnnularSegment | Ring | Disc
 _DEFAULT_LENGTH_SIGMA_MM = 0.1
 _DEFAULT_THRESHOLD_SIGMA_KEV = 0.3
 _DEFAULT_OFFSET_SIGMA = 0.005  # of the mean grey level, for a black level that was given without one
+_UNKNOWN_OFFSET_SIGMA = 0.1  # of the grey level, for a black level that was not measured
 _LARGEST_SIGMA = 0.5  # a scale known worse than this is none
 _EMISSION_SIGMA = 0.03  # closed form against Monte Carlo on the slope constant (physics.md 5.6)
 _MATERIAL_SIGMA = 0.06  # spread of the slope constant from carbon to gold, when the material is not named
@@ -70,13 +71,9 @@ def z_scale(setup: Setup, level: NDArray[np.float64]) -> ZScale:
     level : (detector,)
         Mean grey level of each channel above its black level.
     """
-    calibration = setup.slope_calibration
-    if calibration is not None:
-        lines = [BudgetLine(c.name, c.value, c.relative_sigma) for c in calibration.contributions]
-        budget = ScaleBudget(tuple(lines))
-        if not lines:  # of a setup file that says no more
-            budget = ScaleBudget((BudgetLine("reference", calibration.reference, calibration.relative_sigma),))
-        return ZScale("reference", calibration.relative_sigma, budget, "")
+    if setup.slope_calibration is not None:
+        budget = _reference_budget(setup, setup.slope_calibration, level)
+        return ZScale("reference", budget.total, budget, "")
     reasons = []
     unknown = [d.name for d in setup.detectors if d.offset is None]
     if unknown:
@@ -95,6 +92,23 @@ def z_scale(setup: Setup, level: NDArray[np.float64]) -> ZScale:
         reason = f"the {budget.largest.name} is too poorly known (z scale within {100 * budget.total:.0f} %)"
         return ZScale("arbitrary", math.nan, budget, reason)
     return ZScale("geometry", budget.total, budget, "")
+
+
+def _reference_budget(setup: Setup, calibration: SlopeCalibration, level: NDArray[np.float64]) -> ScaleBudget:
+    """Budget of a scale that was measured, used at perhaps another grey level.
+
+    A black level that is not known dilutes the slopes of both scans, by as much only where both are equally bright.
+    """
+    lines = [BudgetLine(c.name, c.value, c.relative_sigma) for c in calibration.contributions]
+    if not lines:  # of a setup file that says no more
+        lines = [BudgetLine("reference", calibration.reference, calibration.relative_sigma)]
+    unknown = [d.offset is None and not _is_difference(d) for d in setup.detectors]
+    if any(unknown) and calibration.grey_level is not None:
+        here = float(np.mean(level[unknown]))
+        effect = _UNKNOWN_OFFSET_SIGMA * abs(1.0 - calibration.grey_level / here) if here > 0 else _LARGEST_SIGMA
+        words = f"not measured; grey level {here:.3g}, {calibration.grey_level:.3g} at the calibration"
+        lines.append(BudgetLine(BLACK_LEVEL, words, effect))
+    return ScaleBudget(tuple(lines))
 
 
 def geometry_budget(setup: Setup, level: NDArray[np.float64]) -> ScaleBudget:
