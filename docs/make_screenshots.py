@@ -129,6 +129,9 @@ def calibrate(camera: Photographer) -> None:
 def measure(camera: Photographer) -> None:
     """Level the ground, read step, volume and profile of an island, then undo the levelling."""
     dock, bench = camera.dock, camera.dock.workbench
+    method, bench.session.method = bench.session.method, "vift"
+    camera.reconstruct()
+    bench.session.method = method
     box = dock.reconstruct_panel.measure_box
     box.toggle.click()
 
@@ -219,7 +222,6 @@ def photograph(theme: str) -> None:
     camera.take("rectangle_surface")
     dock.workbench.scan.drop("region")
     ellipse(camera)
-    camera.reconstruct()
     measure(camera)
     dock.workbench.session.propose_setup()
     camera.reconstruct()
