@@ -31,6 +31,13 @@ def test_a_blanked_frame_is_the_black_level(segments: Segments) -> None:
     assert all(d.gain is None for d in setup.detectors), "gains were found with another black level"
 
 
+def test_whole_grey_levels_without_noise_are_known_to_a_third_of_one(segments: Segments) -> None:
+    found = from_blanked_frame(np.full((4, 64, 64), 3.0, np.float32), segments(), (0.0, 255.0))
+    assert found.sigma.tolist() == pytest.approx([0.29] * 4)
+    fractions = from_blanked_frame(1e-6 * frames(0), segments(), None)
+    assert (fractions.sigma < 1e-5).all(), "levels in other units are not rounded"
+
+
 def test_a_black_level_that_drifts_is_known_less_well(segments: Segments) -> None:
     still, drifting = (from_blanked_frame(frames(0, d), segments(), None).sigma for d in (0.0, 20.0))
     assert (drifting > 3 * still).all()

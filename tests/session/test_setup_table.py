@@ -131,3 +131,16 @@ def test_text_and_number_are_inverse(value: float, sigma: float | None) -> None:
 @pytest.mark.parametrize("text", ["8 ± 0.5", "8+-0.5", "8 +/- 0,5", " 8±0.5 "])
 def test_ways_to_write_an_uncertainty(text: str) -> None:
     assert parse_number(text, "distance") == (8.0, 0.5)
+
+
+def test_a_black_level_that_is_typed_has_no_settings_of_the_microscope() -> None:
+    """Those of the calibration before it would be compared with the next scan."""
+    segment = AnnularSegment(
+        name="A", inner_radius_mm=1, outer_radius_mm=8, distance_mm=8, azimuth_deg=0, span_deg=90, offset=9,
+        contrast=40, brightness=50,
+    )  # fmt: skip
+    setup = Setup(detectors=(segment,))
+    typed = with_cell(setup, 0, next(row for row in ROWS if row.field == "offset"), "12 ± 1").detectors[0]
+    assert (typed.offset, typed.contrast, typed.brightness) == (12.0, None, None)
+    moved = with_cell(setup, 0, next(row for row in ROWS if row.field == "distance_mm"), "7").detectors[0]
+    assert moved.contrast == 40.0

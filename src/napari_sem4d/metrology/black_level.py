@@ -15,7 +15,8 @@ from napari_sem4d.reconstruction.gains import estimate_noise
 
 _BLOCK = 16  # pixels a side: what drifts or ripples along the frame shows in the means of such blocks
 _CLIPPED_SHARE = 0.02  # of pixels at an end of the range: the mean is no longer the black level
-_ROUNDING = 0.1  # grey levels; no mean of whole numbers is trusted further
+_ROUNDING = 0.29  # standard deviation of rounding to whole grey levels, which noise of half a level dithers away
+_DITHERED = 0.05
 _SMALLEST_CURRENT_STEP = 0.05  # relative: closer currents hold no black level
 _ANY_RATIO = 10.0  # a standard deviation that says nothing
 
@@ -74,13 +75,14 @@ def from_blanked_frame(images: NDArray[np.float32], setup: Setup, saturation: tu
         noise = float(estimate_noise(image[None])[0])
         means = _block_means(image)
         ripple = float(np.nanstd(means)) if np.isfinite(means).sum() > 1 else 0.0
-        if ripple > 2.0 * noise + 1.0:  # a drift is slower than that, a picture with the beam on is not
+        rounding = _rounding(image, noise)
+        if ripple > 2.0 * noise + 3.0 * rounding:  # a drift is slower than that, a picture with the beam on is not
             raise InputError(
                 f"the image of {name} shows a picture: record it with the beam blanked, contrast and brightness as in "
                 "the scans"
             )
         offset[index] = np.nanmean(image, dtype=np.float64)
-        sigma[index] = max(ripple, noise / image.size**0.5, _ROUNDING)
+        sigma[index] = max(ripple, noise / image.size**0.5, rounding)
     return BlackLevel(offset, sigma, "a frame with the beam blanked")
 
 
@@ -144,7 +146,8 @@ def from_two_currents(
     signal = mean_x[:, 0] - offset
     # all channels err together with the ratio, d offset / d ratio = -signal / (1 - ratio), and each by its own noise
     noise = np.sqrt(weight / x.shape[1])
-    sigma = np.maximum(np.hypot(signal * ratio_sigma, noise) / abs(1 - ratio), _ROUNDING)
+    rounding = [_rounding(image, n) for image, n in zip(second, np.sqrt(variance_y) * _BLOCK, strict=True)]
+    sigma = np.hypot(np.hypot(signal * ratio_sigma, noise), rounding) / abs(1 - ratio)
     poor = ~(sigma < 0.3 * signal)
     if poor.any():
         names = ", ".join(n for n, p in zip(setup.detector_names, poor, strict=True) if p)
@@ -163,6 +166,14 @@ def _refuse_clipped(name: str, image: NDArray[np.float32], saturation: tuple[flo
             f"the blanked image of {name} is clipped at {end} in {100 * max(low, high):.0f} % of its pixels: {remedy} "
             "the brightness of the detector, and record blanked frame and scans again"
         )
+
+
+def _rounding(image: NDArray[np.float32], noise: float) -> float:
+    """Standard deviation that whole grey levels leave to a mean; none where the levels are not whole."""
+    finite = image[np.isfinite(image)]
+    if not np.array_equal(finite, np.round(finite)):
+        return 0.0
+    return _ROUNDING if noise < 0.5 else _DITHERED
 
 
 def _block_means(image: NDArray[np.float32]) -> NDArray[np.float64]:

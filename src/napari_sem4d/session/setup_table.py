@@ -155,6 +155,8 @@ def with_cell(setup: Setup, index: int, row: Row, text: str) -> Setup:
     values[row.field] = fields[row.field].default if value is None else value
     if f"{row.field}_sigma" in fields:
         values[f"{row.field}_sigma"] = sigma
+    if row.field in {"gain", "offset"}:  # found at other settings, which the user does not say
+        values["contrast"] = values["brightness"] = None
     return _replace_detector(setup, index, values, what)
 
 
