@@ -35,6 +35,7 @@ sample: setup ## make the bundled sample again
 
 docs: setup ## make the pictures of the guide again from the running program
 	@bash scripts/with_display $(BIN)/python docs/make_screenshots.py
+	@bash scripts/with_display $(BIN)/python docs/make_calibration_pictures.py
 
 figures: ## make the figures of the pages on physics and reconstruction again, some minutes
 	@bash scripts/bootstrap docs
