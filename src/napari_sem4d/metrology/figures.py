@@ -114,7 +114,7 @@ def step_height(result: HeightMap, upper: NDArray[np.bool_], lower: NDArray[np.b
     """Height of a step between two areas, each side with the same tilt.
 
     Both areas are fitted at once by ``z = a + b column + c row + d [upper]``; d is the height. Source: ISO 5436-1:2000,
-    7.2, its parallel lines on both sides of a step made parallel planes. Where a remaining tilt matters more than
+    type A1, its parallel lines at both levels made parallel planes. Where a remaining tilt matters more than
     noise this is better than the difference of the mean heights; the areas should lie along both sides of the edge.
 
     Raises
