@@ -141,7 +141,8 @@ def polygon_mask(corners: NDArray[np.float64], window: Region) -> NDArray[np.boo
     points = np.asarray(corners, np.float64)
     if points.ndim != 2 or points.shape[0] < 3 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise InputError(
-            f"an array of shape {points.shape} is no polygon: give at least three (row, column) corners, or a mask of type bool"
+            f"an array of shape {points.shape} is no polygon: give at least three (row, column) corners, or a mask of "
+            "type bool"
         )
     rows = np.arange(window.row_start, window.row_stop)[:, None]
     columns = np.arange(window.column_start, window.column_stop)[None, :]
