@@ -57,5 +57,14 @@ def test_flat_and_cut_profiles_are_drawn(plot: ProfilePlot, height: np.ndarray) 
     assert (ink(plot) > 100).any()
 
 
+def test_a_hole_in_the_map_is_a_gap_in_the_curve(plot: ProfilePlot) -> None:
+    hole = (DISTANCE > 500) & (DISTANCE < 700)
+    plot.show_profile(Profile(DISTANCE, np.where(hole, np.nan, HILL + 20.0), np.full(91, 1.0), "nm"))
+    drawn = (ink(plot)[:-4] > 20).any(axis=0)  # above the axis
+    middle = round(0.66 * len(drawn))
+    assert not drawn[middle - 10 : middle + 10].any()
+    assert drawn[: middle - 50].sum() > 50
+
+
 def test_without_a_profile_nothing_is_drawn(plot: ProfilePlot) -> None:
     assert not (ink(plot) > 20).any()

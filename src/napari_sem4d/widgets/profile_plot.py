@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sem4d.metrology.figures import Profile
@@ -56,19 +56,22 @@ class ProfilePlot(QWidget):
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         painter.drawLine(area.topLeft(), area.bottomLeft())
 
-        def points(height: NDArray[np.float64]) -> list[QPointF]:
-            x = area.left() + found.distance_nm / found.distance_nm[-1] * area.width()
-            y = area.bottom() - (height - low) / (high - low) * area.height()
-            return [QPointF(*at) for at in zip(x, y, strict=True) if np.isfinite(at[1])]
+        x = area.left() + found.distance_nm / found.distance_nm[-1] * area.width()
 
-        ink.setAlpha(_BAND_ALPHA)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(ink)
-        upper, lower = points(found.height + found.sigma), points(found.height - found.sigma)
-        painter.drawPolygon(QPolygonF([*upper, *reversed(lower)]))
-        ink.setAlpha(255)
-        painter.setPen(QPen(ink, 1.5))
-        painter.drawPolyline(QPolygonF(points(found.height)))
+        def points(height: NDArray[np.float64], piece: slice) -> list[QPointF]:
+            y = area.bottom() - (height - low) / (high - low) * area.height()
+            return [QPointF(*at) for at in zip(x[piece], y[piece], strict=True)]
+
+        band = QColor(ink)
+        band.setAlpha(_BAND_ALPHA)
+        sigma = np.nan_to_num(found.sigma)
+        for piece in np.ma.clump_unmasked(np.ma.masked_invalid(found.height)):  # a hole in the map stays a gap
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(band)
+            upper, lower = points(found.height + sigma, piece), points(found.height - sigma, piece)
+            painter.drawPolygon(QPolygonF([*upper, *reversed(lower)]))
+            painter.setPen(QPen(ink, 1.5))
+            painter.drawPolyline(QPolygonF(points(found.height, piece)))
         painter.end()
 
 
