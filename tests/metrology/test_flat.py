@@ -196,3 +196,25 @@ def test_a_flat_shaded_the_wrong_way_round_is_refused() -> None:
     images, field = wide(hardware(5.0, real=True))
     with pytest.raises(InputError, match="azimuths of the segments"):
         calibrate_on_parallax(images[:, ::-1, ::-1], hardware(5.0), field)
+
+
+def test_a_rough_film_is_no_flat() -> None:
+    true = hardware(5.0, real=True)
+    rows, columns = np.mgrid[:128, :128]
+    bumps = 0.15 * WIDE_NM * 8 * np.sin(rows / 8.0) * np.cos(columns / 9.0)
+    images = simulate(bumps, true, WIDE_NM, electrons_per_pixel=20_000)
+    with pytest.raises(InputError, match="one bare flat"):
+        calibrate_on_parallax(images, hardware(5.0, offsets=BLACK), Field.of((128, 128), WIDE_NM))
+
+
+def test_a_faint_stain_costs_certainty_not_the_calibration() -> None:
+    true = hardware(5.0, real=True)
+    images, field = wide(true)
+    rows, columns = np.mgrid[:128, :128]
+    stain = 1.0 - 0.01 * (np.hypot(rows - 40, columns - 80) < 20)
+    black = BLACK[:, None, None]
+    stained = ((images - black) * stain + black).astype(np.float32)
+    clean, found = (calibrate_on_parallax(scan, hardware(offsets=BLACK), field) for scan in (images, stained))
+    assert z_gain(true, found)[0] == pytest.approx(1.0, abs=0.03)
+    sigmas = [s.slope_calibration.contributions[0].relative_sigma for s in (clean, found)]  # type: ignore[union-attr]
+    assert sigmas[1] > sigmas[0]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.metrology.calibration import stored
-from napari_sem4d.metrology.prior_fit import fit_with_priors
+from napari_sem4d.metrology.prior_fit import PriorFit, fit_with_priors
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import AnnularSegment, Contribution, Setup
 from napari_sem4d.physics.field import Field
@@ -28,7 +28,7 @@ _ANCHORS = 3  # along each side, of a quadratic surface through the signals: exa
 _SMALLEST_SHADING = 0.02  # from edge to edge; less and the noise of the field's ends is read as distance
 _UNKNOWN_OFFSET = 2.0  # standard deviation in units of the level, of a black level that is not known
 _LARGEST_OFFSET_SIGMA = 0.5  # of the level: a black level known worse than this is none
-_LARGEST_MISFIT = 30.0  # rms, in units of the noise of block means
+_LARGEST_MISFIT = 0.01  # rms over the mean level: contamination of a flat is fainter, a rough film is not
 _CENTRE_SIGMA_MM = 0.2  # of the detector about the beam axis, where the setup does not say
 _LENGTH_SIGMA_MM = 0.1  # of radii, where the setup does not say
 _DISTANCE_SIGMA = 0.15  # relative, where the setup does not say
@@ -69,24 +69,9 @@ def calibrate_on_parallax(images: NDArray[np.float32], setup: Setup, field: Fiel
             "an immersion lens or stage bias bends the electrons: the parallax of a flat means nothing then"
         )
     model = _ShadedFlat(setup, field)
-    blocks = np.stack([_blocks(image, *model.shape) for image in images])
-    pixels = images[0].size / (model.shape[0] * model.shape[1])
-    noise = estimate_noise(images)[:, None, None] / math.sqrt(pixels)
-    level = np.nanmean(blocks, axis=(1, 2))
-    present = np.isfinite(blocks)
-    if present.mean() < 0.5:
-        raise InputError("half of the flat's image is missing or saturated: record it with less contrast")
-    known, known_sigma = model.knowledge(level)
-    sigma = np.broadcast_to(np.hypot(noise, 1e-4 * level[:, None, None]), blocks.shape)[present]
-    fit = fit_with_priors(lambda u: model.predict(u)[present], blocks[present], sigma, known, known_sigma)
-    count, sigmas = len(level), fit.sigmas()
-    offset = fit.values[count : 2 * count]
-    poor = sigmas[count : 2 * count] > _LARGEST_OFFSET_SIGMA * level
-    if fit.misfit > _LARGEST_MISFIT or not (offset < 0.95 * level).all() or poor.any():
-        raise InputError(
-            "the shading of the flat does not fit the detectors: check distance_mm, radii and azimuths of the "
-            "segments, and that the specimen is one bare flat over the whole field"
-        )
+    fit, level = _fitted(model, images)
+    count = len(level)
+    calibrated = model.setup_with(fit.values, fit.sigmas())
 
     def log_response(unknown: Array) -> float:
         """Logarithm of the slope response of the raw images, which heights are divided by."""
@@ -94,19 +79,48 @@ def calibrate_on_parallax(images: NDArray[np.float32], setup: Setup, field: Fiel
         dilution = np.maximum(1.0 - unknown[count : 2 * count] / level, 1e-9)
         return math.log(float((constants * dilution).sum()))
 
-    calibrated = model.setup_with(fit.values, sigmas)
-    # as the geometry has it, but with thresholds, material and law only: the lengths were measured with the shading
-    other = [line for line in geometry_budget(calibrated, level).lines if line.name in _OTHER_LINES]
-    shares = ", ".join(f"{n} {100 * o / g:.0f} %" for n, o, g in zip(setup.detector_names, offset, level, strict=True))
-    contributions = [
-        Contribution(
-            name="parallax shading",
-            value=f"{2 * field.half_width_mm:.3g} mm field; black levels {shares} of the mean level",
-            relative_sigma=fit.sigma_of(log_response),
-        ),
-        *(Contribution(name=o.name, value=o.value, relative_sigma=o.relative_sigma or 0.0) for o in other),
-    ]
-    return stored(calibrated, np.eye(2), contributions, "parallax shading of a flat")
+    shares = ", ".join(
+        f"{d.name} {100 * (d.offset or 0.0) / g:.0f} %" for d, g in zip(calibrated.detectors, level, strict=True)
+    )
+    shading = Contribution(
+        name="parallax shading",
+        value=f"{2 * field.half_width_mm:.3g} mm field; black levels {shares} of the mean level",
+        relative_sigma=fit.sigma_of(log_response),
+    )
+    # thresholds, material and law only as the geometry has them: the lengths were measured with the shading
+    other = tuple(
+        Contribution(name=line.name, value=line.value, relative_sigma=line.relative_sigma or 0.0)
+        for line in geometry_budget(calibrated, level).lines
+        if line.name in _OTHER_LINES
+    )
+    return stored(calibrated, np.eye(2), (shading, *other), "parallax shading of a flat")
+
+
+def _fitted(model: _ShadedFlat, images: NDArray[np.float32]) -> tuple[PriorFit, Array]:
+    """Unknowns of a shaded flat with their covariance, and the mean level of each image."""
+    blocks = np.stack([_blocks(image, *model.shape) for image in images])
+    pixels = images[0].size / (model.shape[0] * model.shape[1])
+    noise = estimate_noise(images) / math.sqrt(pixels)
+    level = np.nanmean(blocks, axis=(1, 2))
+    present = np.isfinite(blocks)
+    if present.mean() < 0.5:
+        raise InputError("half of the flat's image is missing or saturated: record it with less contrast")
+    # no flat is cleaner than 1e-4 of its brightness
+    sigma = np.broadcast_to(np.hypot(noise, 1e-4 * level)[:, None, None], blocks.shape)[present]
+    fit = fit_with_priors(lambda u: model.predict(u)[present], blocks[present], sigma, *model.knowledge(level))
+    count = len(level)
+    offset, offset_sigma = fit.values[count : 2 * count], fit.sigmas()[count : 2 * count]
+    misfit = fit.misfit * float(np.mean(np.hypot(noise, 1e-4 * level) / level))
+    if (
+        misfit > _LARGEST_MISFIT
+        or not (offset < 0.95 * level).all()
+        or (offset_sigma > _LARGEST_OFFSET_SIGMA * level).any()
+    ):
+        raise InputError(
+            "the shading of the flat does not fit the detectors: check distance_mm, radii and azimuths of the "
+            "segments, and that the specimen is one bare flat over the whole field"
+        )
+    return fit, level
 
 
 class _ShadedFlat:
