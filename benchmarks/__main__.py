@@ -88,13 +88,20 @@ def _calibration(scenes: Path) -> Iterator[Table]:
     yield vickers_table(DATA / "sem" / "zeiss_qbsd_vickers")
 
 
+def _registration(scenes: Path) -> Iterator[Table]:
+    from benchmarks.registration import registration_tables
+
+    yield from registration_tables(DATA)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
+    "registration": _registration,
     "calibration": _calibration,
 }  # fmt: skip
 # minutes of two cores; a display; real files
-ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage", "calibration")
+ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage", "registration", "calibration")
 
 
 def main() -> None:

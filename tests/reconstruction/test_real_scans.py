@@ -13,6 +13,7 @@ from napari_sem4d.metrology.calibration import calibrate_on_vickers
 from napari_sem4d.metrology.indent import Pyramid, find_pyramid
 from napari_sem4d.metrology.levelling import quadratic_terms
 from napari_sem4d.model import HeightMap, SemSeries, Setup
+from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.registration.segments import align_segments
 
 SEM = Path(__file__).parents[2].parent / "shared" / "data" / "sem"
@@ -54,7 +55,8 @@ def vickers() -> tuple[SemSeries, Setup, HeightMap]:
     series = s4.read_sem(sorted((SEM / "zeiss_qbsd_vickers").glob("*.tif")))
     setup = Setup.from_series(series)
     result = s4.reconstruct(series, setup, method="photometric", samples=0)
-    images, _ = align_segments(series.frame(), series.detector_names)
+    views = np.array([mean_direction(detector, setup) for detector in setup.detectors])
+    images = align_segments(series.frame(), series.detector_names, views).images
     aligned = SemSeries.from_arrays(images, series.pixel_size_nm, detector_names=series.detector_names)
     return replace(aligned, saturation=series.saturation), setup, result
 

@@ -15,6 +15,7 @@ from napari_sem4d.model.height import HeightMap, Reason
 from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.consistency import check_level, check_residual
@@ -108,9 +109,13 @@ def reconstruct(
     region, selected = window_of(Region.full(stack.shape[1:]) if roi is None else roi, stack.shape[1:])
     tell(0.05)
     remarks = list(scan.remarks)
+    drift: dict[str, list[float]] = {}
     if not scan.simultaneous:
-        stack, remark = align_segments(stack, setup.detector_names, should_stop=should_stop)
-        remarks.append(remark)
+        views = np.array([mean_direction(detector, setup) for detector in setup.detectors])
+        alignment = align_segments(stack, setup.detector_names, views, should_stop=should_stop)
+        stack = alignment.images
+        remarks.append(alignment.remark)
+        drift = dict(zip(setup.detector_names, alignment.shifts_px.tolist(), strict=True))
     _stop(should_stop)
     field = Field.of(stack.shape[1:], scan.pixel_size_nm)
     table = reflectance(setup, round(field.half_width_mm, 6))
@@ -175,6 +180,7 @@ def reconstruct(
             "seed": seed,
             "setup": setup.model_dump(mode="json"),
             "sources": list(scan.sources),
+            "segment_shifts_px": drift,
             "z_scale_budget": judged.budget.as_json(),
             **estimate.details,
         },
