@@ -145,6 +145,9 @@ def test_a_volume_of_an_ellipse_above_a_datum(measured: Any) -> None:
     assert figure.value == pytest.approx(2 * np.pi * 180**2 * 200, rel=0.15)
     assert 0 < figure.sigma < 0.2 * figure.value
     assert box.table.item(1, 1).text().endswith("µm³")
+    measured.viewer.layers.remove(measured.workbench.marks.layers["datum"].layer)
+    act(measured)
+    assert measured.session.measuring.lines[2].name == "Volume above zero", "a deleted datum is none"
 
 
 def test_a_profile_is_drawn_with_its_band(measured: Any, told: list[str]) -> None:

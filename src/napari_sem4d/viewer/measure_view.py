@@ -45,6 +45,7 @@ class MeasureView:
         self.layers: Mapping[Spot, DrawnArea | DrawnLine | DrawnPoints] = {spot: self._drawn(spot) for spot in _NAMES}
         session.series_changed.connect(self._follow_scan)
         session.measuring.changed.connect(self._show_those_of_the_tool)
+        viewer.layers.events.removed.connect(self._note_removal)
 
     def _drawn(self, spot: Spot) -> DrawnArea | DrawnLine | DrawnPoints:
         (name, color), take = _NAMES[spot], partial(self._take, spot)
@@ -89,6 +90,11 @@ class MeasureView:
         for spot, drawn in self.layers.items():
             if drawn.exists and drawn.layer is not None and drawn.layer.visible != (spot in used):
                 drawn.layer.visible = spot in used
+
+    def _note_removal(self, event: Any) -> None:
+        for spot, drawn in self.layers.items():
+            if event.value is drawn.layer:  # by the user; ours is forgotten before it goes
+                self._session.measuring.mark(spot, None)
 
     def _follow_scan(self) -> None:
         if self._session.series is not self._series:
