@@ -134,7 +134,7 @@ def photograph(theme: str) -> None:
     camera.open(flats)
     hands.choose(Reference.read("tilts", ", ".join(f"{t:g}" for t in TILTS_DEG)))
     hands.measure("calibration_5_tilts")
-    hands.bench.use_calibration()
+    hands.box.use_button.click()
     camera.open(islands)
     camera.reconstruct()
     panel = camera.dock.reconstruct_panel

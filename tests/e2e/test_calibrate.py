@@ -12,6 +12,9 @@ import tifffile
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sem4d.metrology.indent import find_pyramid
+from napari_sem4d.model import SemSeries
+from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction.reconstruct import reconstruct
 
 pytestmark = [pytest.mark.gui, pytest.mark.flaky(reruns=1)]
 
@@ -212,3 +215,33 @@ def test_a_known_bump_turns_the_surface_over(window: Any, bump: Any, tmp_path: P
     window.wait_until(lambda: window.workbench.shown_run.id == 2, timeout=60_000)
     assert span(window.workbench.shown_run.result) > 0
     assert window.session.setup.sign_known
+
+
+def test_tilts_of_a_flat_calibrate_the_next_scan(window: Any, bump: Any, tmp_path: Path, told: list[str]) -> None:
+    """The flat itself is not reconstructed, and the setup stays for the scan that is opened then."""
+    rows, _ = np.mgrid[:96, :96] * 20.0
+    planes = [-rows * np.tan(np.radians(t)) for t in (-4, 0, 4)]
+    scans = [simulate(p, bump.setup, 20.0, electrons_per_pixel=50_000)[:, 12:-12, 12:-12] for p in planes]
+    window.workbench.open_series(SemSeries.from_arrays(np.stack(scans), 20.0, detector_names="ABCD"))
+    window.wait_until(lambda: not window.workbench.busy)
+    window.session.set_setup(bump.setup)
+    window.dock.show_step(2)
+    box = box_of(window)
+    choose(box, "tilts")
+    type_value(window, box, "-4, 0")
+    window.click(box.measure_button)
+    window.wait_until(lambda: len(told) == 1)
+    assert "3 scans and 2 tilts" in told[0]
+    type_value(window, box, "-4, 0, 4")
+    window.click(box.measure_button)
+    window.wait_until(lambda: window.session.found is not None)
+    assert box.use_button.text() == "&Use"
+    window.click(box.use_button)
+    assert window.session.current_run is None
+    assert "3 tilts of a flat" in box.in_use.text()
+    window.drop(bump.write(tmp_path))
+    assert window.session.setup.slope_calibration is not None
+    result = window.reconstruct()
+    assert result.z_scale_source == "reference"
+    best = reconstruct(bump.series(), bump.setup, method="photometric", samples=0)
+    assert span(result) == pytest.approx(span(best), rel=0.05)

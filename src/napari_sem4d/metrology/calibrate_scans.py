@@ -18,6 +18,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
+from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.field import Field
 from napari_sem4d.reconstruction.azimuths import estimate_azimuths
 from napari_sem4d.registration.segments import align_segments
@@ -59,6 +60,8 @@ def on_tilts(
         images, setup, tilts_deg, _field(ordered).crop(area), rises_towards_deg=rises_towards_deg,
         tilt_sigma_deg=tilt_sigma_deg,
     )  # fmt: skip
+    # a setup proposed from the first scan has its tilt, which is none of the detector's
+    found = found.model_copy(update={"stage_tilt_deg": 0.0})
     return with_conditions(found, ordered.channel_metadata)
 
 
@@ -99,7 +102,9 @@ def on_roughness(series: SemSeries, setup: Setup, frame: int = 0) -> Setup:
     ordered = _ordered(series, setup)
     images = _grey(ordered, frame)
     if ordered.simultaneous is not True:
-        images, _ = align_segments(images, setup.detector_names)
+        # where the azimuths in the setup do not explain the images, shifts are found without them
+        views = np.array([mean_direction(detector, setup) for detector in setup.detectors])
+        images = align_segments(images, setup.detector_names, views).images
     return estimate_azimuths(images).into(setup)
 
 

@@ -41,6 +41,8 @@ class Kind:
         Whether it is measured on a height map; on the images of the open scan otherwise.
     files : str
         What else has to be chosen from files; empty for nothing.
+    is_flat : bool
+        Whether the open scan is of a flat, which nobody wants to see as a surface.
     """
 
     label: str
@@ -52,6 +54,7 @@ class Kind:
     places: Mapping[Place, str] = field(default_factory=dict)
     on_map: bool = True
     files: str = ""
+    is_flat: bool = False
 
     @property
     def header(self) -> str:
@@ -78,13 +81,13 @@ KINDS: Mapping[ReferenceKind, Kind] = {
         "Open a series of scans of one bare flat, one at each stage tilt, contrast and brightness untouched. The level "
         "area is used where one is drawn, else the whole image. Write 4@0 for a flat that rises to the right; without "
         "@ its top edge is up.",
-        "Tilts", "°", on_map=False,
+        "Tilts", "°", on_map=False, is_flat=True,
     ),
     "parallax": Kind(
         "Large flat, by its parallax shading",
         "Open one scan of a bare flat, such as a polished wafer, at the lowest magnification and the shortest "
         "distance: half a millimetre wide or more.",
-        on_map=False,
+        on_map=False, is_flat=True,
     ),
     "blanked": Kind(
         "Black level: beam-blanked frame",

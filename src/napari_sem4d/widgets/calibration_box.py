@@ -97,8 +97,8 @@ class CalibrationBox(QWidget):
         self.measure_button = QPushButton("&Measure")
         self.measure_button.setToolTip("Measure the reference; nothing is changed yet")
         self.measure_button.clicked.connect(self._workbench.measure_reference)
-        self.use_button = QPushButton("&Use and reconstruct")
-        self.use_button.setToolTip("Put the calibration into the setup and compute the surface anew")
+        self.use_button = QPushButton()
+        self.use_button.setToolTip("Put the calibration into the setup; save it on the Detectors step")
         self.use_button.clicked.connect(self._use)
         self.found = sentence()
         form = QFormLayout()
@@ -149,6 +149,7 @@ class CalibrationBox(QWidget):
         ready = has_result if kind.on_map else session.series is not None and not session.obstacle()
         ready = ready and not reference.lacking and all(place in session.marks for place in kind.places)
         self.measure_button.setEnabled(ready and not self._workbench.busy)
+        self.use_button.setText("&Use" if kind.is_flat else "&Use and reconstruct")
         self.use_button.setEnabled(session.found is not None)
         self.found.setText(session.found.words if session.found is not None else "")
         if session.found is not None and self.found.isHidden():
@@ -192,7 +193,7 @@ class CalibrationBox(QWidget):
         self._workbench.draw(place)
 
     def _use(self) -> None:
-        if self._workbench.use_calibration():
+        if self._workbench.use_calibration() and not KINDS[self._session.reference.kind].is_flat:
             run = self._workbench.shown_run
             self._workbench.reconstruct(run.frame if run is not None else None)
 
