@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from napari_sem4d.cli import terminal
@@ -15,6 +14,7 @@ from napari_sem4d.cli.inputs import Detectors, Files, PixelSize, as_names, check
 from napari_sem4d.cli.outputs import check_target, write_all
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_sem4d.model import HeightMap, Region, SemSeries, Setup
@@ -308,6 +308,8 @@ def _mask(text: str, result: HeightMap, *, is_round: bool = False) -> NDArray[np
 
 def _print_scale(setup: Setup, series: SemSeries, when: str) -> None:
     """Print where the z scale of a setup comes from, with its budget at the level of a scan."""
+    import numpy as np
+
     from napari_sem4d.reconstruction.z_scale import z_scale
 
     images = series.frame()
