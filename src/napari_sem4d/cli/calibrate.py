@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sem4d.cli import terminal
-from napari_sem4d.cli.budget import print_budget
+from napari_sem4d.cli.budget import print_channels, print_scale
 from napari_sem4d.cli.inputs import Detectors, Files, PixelSize, as_names, check_region
 from napari_sem4d.cli.outputs import check_target, write_all
 
@@ -264,9 +264,9 @@ def _run(
     found = with_conditions(measure(ordered, start), ordered.channel_metadata)
     write_all([(target, found.to_json)])
     if shows_specimen:
-        _print_scale(start, ordered, "Before")
-        _print_scale(found, ordered, "After")
-    _print_channels(found)
+        print_scale(start, ordered, "Before")
+        print_scale(found, ordered, "After")
+    print_channels(found)
     terminal.result(f"wrote {target}")
 
 
@@ -304,35 +304,3 @@ def _mask(text: str, result: HeightMap, *, is_round: bool = False) -> NDArray[np
     top, bottom, left, right = r.row_start, r.row_stop - 1, r.column_start, r.column_stop - 1
     corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
     return Area.of(corners, is_round=is_round).mask(result.region) & result.valid
-
-
-def _print_scale(setup: Setup, series: SemSeries, when: str) -> None:
-    """Print where the z scale of a setup comes from, with its budget at the level of a scan."""
-    import numpy as np
-
-    from napari_sem4d.reconstruction.z_scale import z_scale
-
-    images = series.frame()
-    offsets = np.array([0.0 if d.offset is None else d.offset for d in setup.detectors])
-    judged = z_scale(setup, np.asarray(np.nanmean(images, axis=(1, 2), dtype=np.float64)) - offsets)
-    sure = "a.u." if judged.source == "arbitrary" else f"{judged.relative_sigma:.1%} (1 sigma)"
-    print_budget(judged.budget, f"{when}: z scale {judged.source}, {judged.reason or sure}")
-
-
-def _print_channels(setup: Setup) -> None:
-    from napari_sem4d.model.setup import AnnularSegment, Disc, SignedSum
-
-    for d in setup.detectors:
-        gain = "solved with each scan" if d.gain is None else _with_sigma(d.gain, d.gain_sigma)
-        offset = "not known" if d.offset is None else _with_sigma(d.offset, d.offset_sigma)
-        place = "" if isinstance(d, SignedSum) else f", distance {_with_sigma(d.distance_mm, d.distance_mm_sigma)} mm"
-        if isinstance(d, AnnularSegment | Disc):
-            place += f", azimuth {_with_sigma(d.azimuth_deg, d.azimuth_deg_sigma)}°"
-        terminal.result(f"{d.name}: black level {offset}, gain {gain}{place}")
-    if setup.slope_calibration is not None:
-        (x, _), (_, y) = setup.slope_calibration.matrix
-        terminal.result(f"slopes x {x:.4f} along x, x {y:.4f} along y; from {setup.slope_calibration.reference}")
-
-
-def _with_sigma(value: float, sigma: float | None) -> str:
-    return f"{value:.5g}" if sigma is None else f"{value:.5g} ± {sigma:.2g}"

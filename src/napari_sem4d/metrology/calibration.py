@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
+from napari_sem4d.metrology.found_scale import stored
 from napari_sem4d.metrology.indent import VICKERS_TILT_DEG, Pyramid, find_pyramid
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.model.region import Region
-from napari_sem4d.model.setup import Contribution, Setup, SlopeCalibration
+from napari_sem4d.model.setup import Contribution, Setup
 
-_SMALLEST_SIGMA = 0.005  # no reference in an SEM is better known than this
 _VICKERS_TILT_SIGMA_DEG = 0.3  # recovery of the metal after unloading
 _SMALLEST_ANGLE_DEG = 30.0  # between the slopes that calibrate the two axes
 
@@ -275,43 +275,3 @@ def _slopes(result: HeightMap) -> tuple[NDArray[np.float32], NDArray[np.float32]
     smooth = ndimage.gaussian_filter(result.height_nm, 1.0)
     d_row, d_column = np.gradient(smooth, np.float32(result.pixel_size_nm))
     return np.asarray(d_column, np.float32), np.asarray(-d_row, np.float32)
-
-
-def stored(
-    setup: Setup,
-    matrix: NDArray[np.float64],
-    contributions: Sequence[Contribution],
-    reference: str,
-    grey_level: float | None = None,
-) -> Setup:
-    """Return the setup with a calibration; one that was there already is carried on, the map having been made with it.
-
-    Parameters
-    ----------
-    matrix : (2, 2)
-        True slopes from those measured with ``setup``.
-    contributions : sequence of Contribution
-        What its uncertainty is made of; one is added when they are smaller than anything can be known in an SEM.
-    reference : str
-        What was measured.
-    grey_level : float, optional
-        Of the scan it was measured on, black level taken off.
-    """
-    if setup.slope_calibration is not None:
-        matrix = matrix @ np.array(setup.slope_calibration.matrix)
-    (a, b), (c, d) = matrix.tolist()
-    total = math.hypot(*(part.relative_sigma for part in contributions))
-    if total < _SMALLEST_SIGMA:
-        rest = math.sqrt(_SMALLEST_SIGMA**2 - total**2)
-        limit = Contribution(name="limit", value="of any reference in an SEM", relative_sigma=rest)
-        contributions, total = (*contributions, limit), math.hypot(total, rest)
-    calibration = SlopeCalibration(
-        matrix=((a, b), (c, d)),
-        relative_sigma=total,
-        contributions=tuple(contributions),
-        reference=reference,
-        grey_level=grey_level,
-        beam_energy_kev=setup.beam_energy_kev,
-        working_distance_mm=setup.working_distance_mm,
-    )
-    return setup.model_copy(update={"slope_calibration": calibration})

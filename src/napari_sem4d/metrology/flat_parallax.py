@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.metrology.calibration import stored
+from napari_sem4d.metrology.found_scale import stored
 from napari_sem4d.metrology.prior_fit import PriorFit, fit_with_priors
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import AnnularSegment, Contribution, Setup

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.metrology.calibration import stored
+from napari_sem4d.metrology.found_scale import stored
 from napari_sem4d.metrology.prior_fit import PriorFit, fit_with_priors
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Contribution, Detector, Setup, SignedSum
