@@ -23,9 +23,9 @@ from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.photometric import photometric
-from napari_sem4d.reconstruction.scan import check_geometry, take_in
+from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
 from napari_sem4d.reconstruction.wiring import check_wiring
-from napari_sem4d.reconstruction.z_scale import z_scale
+from napari_sem4d.reconstruction.z_scale import ZScale, z_scale
 from napari_sem4d.registration.segments import align_segments
 
 if TYPE_CHECKING:
@@ -105,9 +105,57 @@ def reconstruct(
         raise InputError(f"unknown method {method!r}: this version has {', '.join(METHODS)}")
     tell = progress if progress is not None else _ignore
     scan = take_in(images, setup, pixel_size_nm, frame)
-    stack, setup = scan.images, scan.setup
-    region, selected = window_of(Region.full(stack.shape[1:]) if roi is None else roi, stack.shape[1:])
+    region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
     tell(0.05)
+    whole, remarks, drift = _made_ready(scan, level_region, tell, should_stop)
+    part = whole.crop(region)
+    _check_region(part, region)
+    if method == "photometric":
+        estimate = photometric(
+            part, samples, seed, progress=lambda share: tell(0.3 + 0.6 * share), should_stop=should_stop
+        )
+    else:
+        from napari_sem4d.reconstruction.model_based import model_based  # loads torch
+
+        # gains from a level area are measured; a difference of segments does not show its gain
+        open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
+        estimate = model_based(
+            whole, region, _forward_model(method), open_gain & whole.table.counting, _BRIGHTNESS_SIGMA.get(method),
+            samples, seed, progress=lambda share: tell(0.3 + 0.65 * share), should_stop=should_stop, on_step=on_step,
+        )  # fmt: skip
+        if method == "vift":
+            estimate = replace(estimate, reason=_for_the_network(estimate, part))
+    if selected is not None:
+        estimate = estimate.only(selected)
+    _stop(should_stop)
+    judged = z_scale(part.setup, mean_levels(part.images) - part.channels.offset)
+    if judged.reason:
+        remarks.append(f"arbitrary z scale: {judged.reason}")
+    remarks += [*estimate.remarks, *check_level(part, estimate), *check_residual(part, estimate)]
+    remarks += _remarks_on_setup(part.setup, estimate)
+    tell(1.0)
+    provenance = {
+        "program": "napari-sem4d",
+        "version": _version(),
+        "method": method,
+        "seed": seed,
+        "setup": part.setup.model_dump(mode="json"),
+        "sources": list(scan.sources),
+        "segment_shifts_px": drift,
+        "z_scale_budget": judged.budget.as_json(),
+        **estimate.details,
+    }
+    return _height_map(part, region, estimate, judged, tuple(remarks), provenance)
+
+
+def _made_ready(
+    scan: Scan,
+    level_region: Region | None,
+    tell: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+) -> tuple[Part, list[str], dict[str, list[float]]]:
+    """Align the segments of a scan and find gains and black levels; returns remarks and shifts in pixels, too."""
+    stack, setup = scan.images, scan.setup
     remarks = list(scan.remarks)
     drift: dict[str, list[float]] = {}
     if not scan.simultaneous:
@@ -126,35 +174,19 @@ def reconstruct(
     remarks += check_wiring(stack, channels, setup, table, scan.saturation, scan.scan_rotation_deg)
     _stop(should_stop)
     tell(0.3)
-    whole = Part(stack, field, setup, table, channels, scan.pixel_size_nm, scan.saturation)
-    part = whole.crop(region)
-    _check_region(part, region)
-    if method == "photometric":
-        estimate = photometric(
-            part, samples, seed, progress=lambda share: tell(0.3 + 0.6 * share), should_stop=should_stop
-        )
-    else:
-        from napari_sem4d.reconstruction.model_based import model_based  # loads torch
+    return Part(stack, field, setup, table, channels, scan.pixel_size_nm, scan.saturation), remarks, drift
 
-        # gains from a level area are measured; a difference of segments does not show its gain
-        open_gain = np.array([d.gain is None and level_region is None for d in setup.detectors]) & table.counting
-        estimate = model_based(
-            whole, region, _forward_model(method), open_gain, _BRIGHTNESS_SIGMA.get(method), samples, seed,
-            progress=lambda share: tell(0.3 + 0.65 * share), should_stop=should_stop, on_step=on_step,
-        )  # fmt: skip
-        if method == "vift":
-            estimate = replace(estimate, reason=_for_the_network(estimate, setup, scan.pixel_size_nm))
-    if selected is not None:
-        estimate = estimate.only(selected)
-    _stop(should_stop)
-    judged = z_scale(setup, mean_levels(part.images) - channels.offset)
-    if judged.reason:
-        remarks.append(f"arbitrary z scale: {judged.reason}")
-    remarks += [*estimate.remarks, *check_level(part, estimate), *check_residual(part, estimate)]
-    remarks += _remarks_on_setup(setup, estimate)
-    tell(1.0)
+
+def _height_map(
+    part: Part,
+    region: Region,
+    estimate: Estimate,
+    judged: ZScale,
+    warnings: tuple[str, ...],
+    provenance: dict[str, Any],
+) -> HeightMap:
     predicted = estimate.signals * estimate.gain.astype(np.float32)[:, None, None]
-    predicted += channels.offset.astype(np.float32)[:, None, None]
+    predicted += part.channels.offset.astype(np.float32)[:, None, None]
     return HeightMap(
         height_nm=estimate.height_nm,
         sigma_nm=estimate.sigma_nm,
@@ -165,25 +197,15 @@ def reconstruct(
         predicted=predicted,
         residual=part.images - predicted,
         gain=estimate.gain,
-        offset=channels.offset,
+        offset=part.channels.offset,
         z_scale_source=judged.source,
         z_scale_uncertainty=judged.relative_sigma,
-        pixel_size_nm=scan.pixel_size_nm,
-        detector_names=setup.detector_names,
+        pixel_size_nm=part.pixel_size_nm,
+        detector_names=part.setup.detector_names,
         region=region,
         samples=estimate.samples,
-        warnings=tuple(remarks),
-        provenance={
-            "program": "napari-sem4d",
-            "version": _version(),
-            "method": method,
-            "seed": seed,
-            "setup": setup.model_dump(mode="json"),
-            "sources": list(scan.sources),
-            "segment_shifts_px": drift,
-            "z_scale_budget": judged.budget.as_json(),
-            **estimate.details,
-        },
+        warnings=warnings,
+        provenance=provenance,
     )
 
 
@@ -201,12 +223,12 @@ def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Fiel
     return {"analytic": analytic, "vift": vift}[method]
 
 
-def _for_the_network(estimate: Estimate, setup: Setup, pixel_size_nm: float) -> NDArray[np.uint8]:
+def _for_the_network(estimate: Estimate, part: Part) -> NDArray[np.uint8]:
     """Reasons of an estimate (y, x): it knows features below the exit radius, but not everything."""
     from napari_sem4d.physics.vift.model import untrained
 
     reason = estimate.reason & np.uint8(~np.uint8(Reason.BELOW_RANGE))
-    unknown = untrained(estimate.height_nm, setup, pixel_size_nm)
+    unknown = untrained(estimate.height_nm, part.setup, part.pixel_size_nm)
     return np.asarray(reason | np.where(unknown, np.uint8(Reason.UNTRAINED), np.uint8(0)), np.uint8)
 
 
