@@ -87,7 +87,8 @@ def calibrate_on_tilts(
         )
     # block averages are never quieter than 1e-4 of the level: contamination, drift within a scan
     fit = fit_with_priors(model.predict, mean.ravel(), np.hypot(noise, 1e-4 * mean).ravel(), known, known_sigma)
-    return _calibrated(setup, fit, model, mean, tilt_sigma_deg)
+    words = f"{len(tilts)} tilts of {tilts.min():g} to {tilts.max():g}°, ± {tilt_sigma_deg:g}° each"
+    return _calibrated(setup, fit, model, mean, words)
 
 
 class _TiltedFlat:
@@ -161,7 +162,7 @@ class _TiltedFlat:
         return known, known_sigma
 
 
-def _calibrated(setup: Setup, fit: PriorFit, model: _TiltedFlat, mean: Array, tilt_sigma_deg: float) -> Setup:
+def _calibrated(setup: Setup, fit: PriorFit, model: _TiltedFlat, mean: Array, tilts_words: str) -> Setup:
     level = mean.mean(axis=1)
     count, sigmas = model.count, fit.sigmas()
     offset, gain = model.offset(fit.values), model.gain(fit.values)
@@ -183,11 +184,10 @@ def _calibrated(setup: Setup, fit: PriorFit, model: _TiltedFlat, mean: Array, ti
     tilts = slice(2 * count, 2 * count + model.scans)
     fixed = PriorFit(fit.values, _without(fit.covariance, tilts), fit.misfit)
     rest = fixed.sigma_of(log_response)
-    values = fit.values[tilts]
     contributions = (
         Contribution(
             name="tilts",
-            value=f"{model.scans} tilts of {values.min():.3g} to {values.max():.3g}°, ± {tilt_sigma_deg:g}° each",
+            value=tilts_words,
             relative_sigma=math.sqrt(max(total**2 - rest**2, 0.0)),
         ),
         Contribution(name="noise, beam and geometry", value="what the tilts leave open", relative_sigma=rest),
