@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,17 @@ from napari_sem4d.model.errors import Cancelled
 from napari_sem4d.registration.moving import shift_image
 
 REACH = 40  # pixels of drift against the first segment that are searched
+_MOST_PIXELS = 1_200_000  # larger images are halved: a hundredth of a pixel of theirs is enough
 _HIGHEST = 0.45  # cycles per pixel; beyond, interpolation and the corners of the spectrum
 _LOWEST_PERIODS = 2.5  # periods in the image; longer waves are shading
 _RINGS = 16
 _MODEL_ERROR = 0.2  # share of the amplitude that the first guess of the weights leaves to the model's error
 _SHARED = 0.3  # weight there of what all segments share: a whole one hides what neighbours tell about each other
 _PEAKS = 12  # of every pair that the search starts from
-_WINDOWS, _TURNS = 2, 2  # cuts to the common area, and turns of variances and shifts within each
+_WINDOWS, _TURNS = 3, 2  # cuts to the common area, and turns of variances and shifts within each
 _WINDOW_MODES = 2.25  # frequencies that one independent number takes under a Hann window in two dimensions
 _LENGTHS = (0.0, -0.25, 0.25, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5)  # pixels
+_SLOPE_SIGMA = 1.5  # pixels by which noise is smoothed before slopes are squared
 _PAIR_REACH = 5  # pixels around the joint solution in which a pair looks for its own
 
 Pair = tuple[int, int]
@@ -84,11 +86,15 @@ def common_surface(
         When ``should_stop`` returned True.
     """
     stop = should_stop if should_stop is not None else _never
-    shifts = _search(_Scene.of(images, views, stop), stop)
-    for _ in range(_WINDOWS):
+    if images[0].size > _MOST_PIXELS:
         _check(stop)
-        moved = np.stack([shift_image(image, shift) for image, shift in zip(images, shifts, strict=True)])
-        scene = _Scene.of(_covered(moved), views, stop)
+        half = common_surface(_halved(images), views, should_stop=should_stop)
+        return replace(half, shifts=2 * half.shifts, sigma=2 * half.sigma, closure=2 * half.closure)
+    shifts = _search(_Scene.of(images, views, stop), stop)
+    for window in range(_WINDOWS):
+        _check(stop)
+        moved = _covered(np.stack([shift_image(image, shift) for image, shift in zip(images, shifts, strict=True)]))
+        scene = _Scene.of(moved if window == 0 else _first_order(moved, views, stop), views, stop)
         step = np.zeros_like(shifts)
         for _ in range(_TURNS):
             step = _along_the_views(scene, step, views, stop)
@@ -234,10 +240,7 @@ def _modes(views: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArr
     frequency = np.hypot(rows[:, None], columns)
     frequency[0, 0] = 1.0
     right, up = columns / frequency, -rows[:, None] / frequency
-    sideways = np.hypot(views[:, 0], views[:, 1])
-    towards = np.where(sideways > 1e-3 * np.linalg.norm(views, axis=1), 1.0 / np.maximum(sideways, 1e-30), 0.0)
-    x, y = (views[:, axis] * towards for axis in (0, 1))
-    counting = (views[:, 2] > 0.1 * sideways).astype(np.float64)  # a difference of segments shows no common part
+    counting, x, y = _responses(views).T
     shape = (len(views), *frequency.shape)
     wanted = (
         np.broadcast_to(counting[:, None, None], shape),
@@ -253,6 +256,40 @@ def _modes(views: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArr
     return np.stack(found).astype(np.float32)
 
 
+def _responses(views: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each segment shows (detector, 3) of the part that all share, and of the slopes along x and y."""
+    sideways = np.hypot(views[:, 0], views[:, 1])
+    towards = np.where(sideways > 1e-3 * np.linalg.norm(views, axis=1), 1.0 / np.maximum(sideways, 1e-30), 0.0)
+    counting = (views[:, 2] > 0.1 * sideways).astype(np.float64)  # a difference of segments shows no common part
+    return np.stack([counting, views[:, 0] * towards, views[:, 1] * towards], axis=1)
+
+
+def _first_order(images: Image, views: NDArray[np.float64], stop: Callable[[], bool]) -> Image:
+    """Images without what is quadratic in the slope.
+
+    Of pits and islands, which are not as often up as down, the square of the slope looks like a shift of each image
+    towards its segment. It is fitted together with such shifts, so that none of them is taken away.
+    """
+    present = np.isfinite(images).all(axis=0)
+    scaled = []
+    for image in images:
+        values = image[present]
+        scaled.append(np.where(present, (image - np.median(values)) / max(float(values.std()), 1e-30), 0.0))
+    smooth = np.stack([ndimage.gaussian_filter(image, _SLOPE_SIGMA) for image in scaled])
+    _, p, q = np.tensordot(np.linalg.pinv(_responses(views)), smooth, axes=1)
+    _check(stop)
+    squares = np.stack([p * p, p * q, q * q])
+    terms = np.stack([np.ones_like(p), p, q, *np.gradient(p), *np.gradient(q), *squares])[:, present]
+    normal = terms @ terms.T
+    normal += 1e-9 * np.trace(normal) / len(normal) * np.eye(len(normal))
+    cleaned = []
+    for image in scaled:
+        _check(stop)
+        quadratic = np.linalg.solve(normal, terms @ image[present])[-3:]
+        cleaned.append(np.where(present, image - np.tensordot(quadratic, squares, axes=1), np.nan))
+    return np.asarray(cleaned, np.float32)
+
+
 def _structure(image: Image) -> Image:
     """Image without shading, under a window that fades towards the edges, with unit variance."""
     present = np.isfinite(image)
@@ -263,6 +300,13 @@ def _structure(image: Image) -> Image:
     window = np.hanning(image.shape[0] + 2)[1:-1, None] * np.hanning(image.shape[1] + 2)[1:-1]
     faded = (filled - shading.reshape(image.shape)) * window
     return np.asarray((faded - faded.mean()) / max(float(faded.std()), 1e-30), np.float32)
+
+
+def _halved(images: Image) -> Image:
+    """Means of two by two pixels; missing where one of them is."""
+    count, rows, columns = images.shape
+    even = images[:, : rows // 2 * 2, : columns // 2 * 2]
+    return np.asarray(even.reshape(count, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4)), np.float32)
 
 
 def _covered(images: Image) -> Image:
