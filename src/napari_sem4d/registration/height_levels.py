@@ -1,0 +1,137 @@
+"""Height maps with gaps at a coarser resolution, and sampled at the places of another map."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.registration.plane_transform import PlaneTransform
+
+Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
+
+SMALLEST_SIDE = 24  # pixels; fewer hold too few features to tell one place from another
+_BLUR = 0.5  # pixels of a level: both maps get the same resolution, or the finer one would bias the gain
+
+
+class Level(NamedTuple):
+    """A height map at one resolution: heights and their slopes (per nm) without gaps, what of them is measured."""
+
+    height: Floats
+    slope_x: Floats
+    slope_y: Floats
+    measured: NDArray[np.bool_]
+    pixel_nm: float
+
+
+class Pair(NamedTuple):
+    """A height map and a reference at about the same resolution."""
+
+    height: Level
+    reference: Level
+
+
+def check_heights(heights: NDArray[np.float32], name: str) -> None:
+    """Refuse what has too little to recognise."""
+    measured = np.isfinite(heights)
+    if min(heights.shape) < SMALLEST_SIDE or np.count_nonzero(measured) < SMALLEST_SIDE**2:
+        raise InputError(
+            f"{name} of {heights.shape[0]} x {heights.shape[1]} pixels has {np.count_nonzero(measured)} heights: too "
+            f"few to compare, give at least {SMALLEST_SIDE} x {SMALLEST_SIDE}"
+        )
+    rest = _plane_removed(heights.astype(np.float64), measured)[measured]
+    if rest.std() <= 1e-6 * max(float(np.abs(heights[measured]).max()), 1e-30):
+        raise InputError(f"{name} is flat: there is nothing to compare, choose a place with relief")
+
+
+def _plane_removed(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
+    y = np.linspace(-1.0, 1.0, heights.shape[0])[:, None]
+    x = np.linspace(-1.0, 1.0, heights.shape[1])[None, :]
+    sparse = np.broadcast_arrays(np.ones(heights.shape), x, y)
+    design = np.column_stack([part[measured] for part in sparse])
+    normal = np.linalg.lstsq(design.T @ design, design.T @ heights[measured], rcond=None)[0]
+    return np.asarray(heights - (normal[0] + normal[1] * x + normal[2] * y))
+
+
+def _smoothed(heights: Floats, sigma_px: float) -> Floats:
+    """Gaussian mean over the measured pixels; NaN where more than a few per cent of the weight is missing."""
+    measured = np.isfinite(heights)
+    weight = ndimage.gaussian_filter(measured.astype(np.float64), sigma_px, mode="constant")
+    mean = ndimage.gaussian_filter(np.where(measured, heights, 0.0), sigma_px, mode="constant")
+    return np.where(weight > 0.95, mean / np.maximum(weight, 1e-6), np.nan)
+
+
+def _without_gaps(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
+    if measured.all():
+        return heights
+    nearest = ndimage.distance_transform_edt(~measured, return_distances=False, return_indices=True)
+    return np.asarray(heights[tuple(nearest)])
+
+
+def level_of(heights: NDArray[np.float32], pixel_nm: float, resolution_nm: float) -> Level:
+    """Bring a map to a resolution; its pixels stay as small as a whole number of the old ones allows."""
+    step = max(1, int(resolution_nm / pixel_nm + 1e-6))
+    level = _plane_removed(heights.astype(np.float64), np.isfinite(heights))
+    level = _smoothed(level, _BLUR * resolution_nm / pixel_nm)[::step, ::step]
+    measured = np.isfinite(level)
+    if np.count_nonzero(measured) < SMALLEST_SIDE:
+        raise InputError("the measured pixels of a map lie too far apart to compare: fill the gaps or choose another")
+    filled = _without_gaps(level, measured)
+    slope_y, slope_x = (np.asarray(slope) for slope in np.gradient(filled, step * pixel_nm))
+    return Level(filled, slope_x, slope_y, measured, step * pixel_nm)
+
+
+def grid_places(rows: NDArray[np.integer], columns: NDArray[np.integer], pixel_nm: float) -> Floats:
+    """Places (n, 2) in nm of all pixels in rows and columns, row by row."""
+    y, x = np.meshgrid(rows * pixel_nm, columns * pixel_nm, indexing="ij")
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def indices_of(places_nm: Floats, pixel_nm: float) -> Floats:
+    """(row, column) indices (2, n) of places (n, 2)."""
+    return np.ascontiguousarray(places_nm.T[::-1] / pixel_nm)
+
+
+def covered(measured: NDArray[np.bool_], at: Floats) -> NDArray[np.bool_]:
+    """Whether places (2, n) lie among measured pixels only."""
+    share = ndimage.map_coordinates(measured.astype(np.float32), at, order=1, mode="constant", cval=0.0)
+    return np.asarray(share > 0.999)
+
+
+def resampled(
+    reference_nm: NDArray[np.float32], reference_pixel_size_nm: float, transform: PlaneTransform,
+    shape: tuple[int, int], pixel_size_nm: float,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the reference on the pixels of the map (cubic), at the map's resolution if that is coarser.
+
+    Parameters
+    ----------
+    reference_nm : (y, x) float32
+    reference_pixel_size_nm, pixel_size_nm : float
+    transform : PlaneTransform
+    shape : (rows, columns) of the map
+
+    Returns
+    -------
+    (y, x) float32
+        NaN where the reference has no height.
+    """
+    surface = np.asarray(reference_nm, np.float64)
+    ratio = pixel_size_nm / reference_pixel_size_nm
+    if ratio > 1:
+        surface = _smoothed(surface, _BLUR * math.sqrt(ratio**2 - 1))
+    measured = np.isfinite(surface)
+    coefficients = ndimage.spline_filter(_without_gaps(surface, measured))
+    out = np.full(shape, np.nan, np.float32)
+    rows_at_once = max(1, 2**20 // shape[1])
+    for first in range(0, shape[0], rows_at_once):
+        rows = np.arange(first, min(first + rows_at_once, shape[0]))
+        at = indices_of(transform(grid_places(rows, np.arange(shape[1]), pixel_size_nm)), reference_pixel_size_nm)
+        found = ndimage.map_coordinates(coefficients, at, order=3, prefilter=False, mode="nearest")
+        part = np.where(covered(measured, at), found, np.nan)
+        out[rows] = part.reshape(len(rows), shape[1])
+    return out
