@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_sem4d import dynamics, metrology, physics, reconstruction
     from napari_sem4d.dynamics.series import reconstruct_series
-    from napari_sem4d.io.heights import write_height
+    from napari_sem4d.io.heights import read_height, write_height
     from napari_sem4d.io.sem import read_sem
+    from napari_sem4d.metrology.comparison import compare
     from napari_sem4d.model import (
         AnnularSegment,
         Disc,
@@ -51,7 +52,9 @@ _PUBLIC = {
         "napari_sem4d.model",
     ),
     "read_sem": "napari_sem4d.io.sem",
+    "read_height": "napari_sem4d.io.heights",
     "write_height": "napari_sem4d.io.heights",
+    "compare": "napari_sem4d.metrology.comparison",
     "simulate": "napari_sem4d.physics.instrument",
     "reconstruct": "napari_sem4d.reconstruction.reconstruct",
     "reconstruct_series": "napari_sem4d.dynamics.series",
@@ -71,9 +74,11 @@ __all__ = [
     "SignedSum",
     "Specimen",
     "Term",
+    "compare",
     "dynamics",
     "metrology",
     "physics",
+    "read_height",
     "read_sem",
     "reconstruct",
     "reconstruct_series",

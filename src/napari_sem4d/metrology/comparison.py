@@ -1,0 +1,345 @@
+"""A height map against a reference of the same place (AFM): gain, deviation, spectra, honesty of sigma. No drawing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from napari_sem4d.metrology.levelling import remove_plane
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.height import HeightMap
+from napari_sem4d.registration.height_levels import resampled
+from napari_sem4d.registration.heights import HeightRegistration, register_heights
+from napari_sem4d.registration.plane_transform import PlaneTransform
+
+Light: TypeAlias = Literal["green", "yellow", "red"]  # Python 3.11
+
+LIGHT_RULE = (
+    "red: the place of the reference is not trusted; green: the z-gain is 1 within two standard deviations (its own "
+    "and that of the z scale) and at least half of the differences lie within one sigma; yellow: anything else"
+)
+_FAIR_COVERAGE = 0.5  # one sigma holds 0.68; errors that reach over the whole map scatter a single map's share widely
+_TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
+_BINS_PER_OCTAVE = 4
+_FEWEST_WAVES = 3.0  # wavelengths that fit into the overlap before their power says anything
+_POWER_RATIO, _COHERENCE = 2.0, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Differences of map and reference against their mean, after Bland and Altman without a distribution assumed.
+
+    Source: Bland and Altman 1999, Stat. Methods Med. Res. 8, 135, section 4. The mean difference is zero since a plane
+    was removed, so the median tells a lopsided difference.
+
+    Attributes
+    ----------
+    bias_nm : float
+        Median difference, map minus reference.
+    lower_nm, upper_nm : float
+        Between which 95 % of the differences lie.
+    trend : float
+        Growth of the difference with the mean of both heights; near ``z_gain - 1``, noise of either map included.
+    """
+
+    bias_nm: float
+    lower_nm: float
+    upper_nm: float
+    trend: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PowerSpectra:
+    """Power spectral densities over the overlap, averaged over all directions.
+
+    Attributes
+    ----------
+    wavelength_nm : (n,) float64
+        The longest first.
+    height, reference : (n,) float64
+        nm⁴ (two-dimensional density); that of the map is divided by the square of its z-gain.
+    coherence : (n,) float64
+        Share of the power that both have in common, 0 to 1.
+    parting_nm : float or None
+        Wavelength below which the maps part: their powers differ by more than a factor of two, or less than half of
+        the power is common. None when they never do.
+    """
+
+    wavelength_nm: NDArray[np.float64]
+    height: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    coherence: NDArray[np.float64]
+    parting_nm: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How a height map agrees with a reference.
+
+    Attributes
+    ----------
+    registration : HeightRegistration
+        Where the reference lies, with the z-gain and all uncertainties.
+    rmse_nm : float
+        Root mean square difference after removal of a plane, an error of the z scale included. For a map in a.u. it
+        says nothing.
+    rmse_after_gain_nm : float
+        The same after the reference was multiplied by the z-gain, divided by the z-gain: what no scale can repair.
+    agreement : Agreement
+    psd : PowerSpectra
+    coverage : float
+        Share of pixels whose difference, z-gain and plane apart, is at most one sigma of the map; NaN when it has no
+        sigma. The error of the reference counts as the map's.
+    reference_nm : (y, x) float32
+        The reference on the pixels of the map, with the tilt of the map; NaN where there is none.
+    difference_nm : (y, x) float32
+        Map minus ``reference_nm``; NaN where either was not measured.
+    z_scale_uncertainty : float
+        Of the map, relative; NaN when its z scale is arbitrary.
+    """
+
+    registration: HeightRegistration
+    rmse_nm: float
+    rmse_after_gain_nm: float
+    agreement: Agreement
+    psd: PowerSpectra
+    coverage: float
+    reference_nm: NDArray[np.float32]
+    difference_nm: NDArray[np.float32]
+    z_scale_uncertainty: float
+
+    @property
+    def transform(self) -> PlaneTransform:
+        """From places on the map to places on the reference."""
+        return self.registration.transform
+
+    @property
+    def z_gain(self) -> float:
+        """Height of the map over height of the reference."""
+        return self.registration.z_gain
+
+    @property
+    def z_gain_sigma(self) -> float:
+        """One standard deviation of ``z_gain``, from the misfit; the uncertainty of either z scale apart."""
+        return self.registration.z_gain_sigma
+
+    @property
+    def correlation(self) -> float:
+        """Correlation of both heights after removal of a plane."""
+        return self.registration.correlation
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the reference lies where it belongs, as far as can be told."""
+        return self.registration.trusted
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not, empty when trusted."""
+        return self.registration.doubts
+
+    @property
+    def light(self) -> Light:
+        """Verdict by :data:`LIGHT_RULE`."""
+        if not self.trusted:
+            return "red"
+        allowed = 2 * math.hypot(self.z_gain_sigma, self.z_scale_uncertainty)
+        # comparisons with NaN are false: what is not known is not green
+        fair = abs(self.z_gain - 1) <= allowed and self.coverage >= _FAIR_COVERAGE
+        return "green" if fair else "yellow"
+
+    def summary(self) -> dict[str, Any]:
+        """Return all figures in JSON types; the names carry the units, unknown values are None."""
+        found, transform, psd = self.registration, self.transform, self.psd
+        return {
+            "trusted": self.trusted,
+            "reasons": list(self.reasons),
+            "light": self.light,
+            "light_rule": LIGHT_RULE,
+            "transform": {
+                "matrix": transform.matrix.tolist(),
+                "offset_nm": transform.offset_nm.tolist(),
+                "rotation_deg": transform.rotation_deg,
+                "rotation_deg_sigma": _number(found.rotation_sigma_deg),
+                "scale": list(transform.scale),
+                "scale_sigma": [_number(sigma) for sigma in found.scale_sigma],
+                "shear": transform.shear,
+                "shear_sigma": _number(found.shear_sigma),
+                "position_nm_sigma": _number(found.position_sigma_nm),
+            },
+            "overlap": found.overlap,
+            "correlation": found.correlation,
+            "likeness": found.likeness,
+            "evidence": found.evidence,
+            "rival": found.rival,
+            "z_gain": found.z_gain,
+            "z_gain_sigma": _number(found.z_gain_sigma),
+            "z_scale_uncertainty": _number(self.z_scale_uncertainty),
+            "rmse_nm": self.rmse_nm,
+            "rmse_after_gain_nm": self.rmse_after_gain_nm,
+            "bland_altman": {
+                "bias_nm": self.agreement.bias_nm,
+                "lower_nm": self.agreement.lower_nm,
+                "upper_nm": self.agreement.upper_nm,
+                "trend": self.agreement.trend,
+            },
+            "coverage": _number(self.coverage),
+            "psd": {
+                "wavelength_nm": psd.wavelength_nm.tolist(),
+                "height_nm4": psd.height.tolist(),
+                "reference_nm4": psd.reference.tolist(),
+                "coherence": psd.coherence.tolist(),
+                "parting_nm": psd.parting_nm,
+            },
+        }
+
+
+def compare(
+    result: HeightMap,
+    reference: HeightMap,
+    *,
+    start: PlaneTransform | None = None,
+    mirror: bool = False,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Comparison:
+    """Compare a height map with a reference of the same place.
+
+    Only pixels count that both maps measured (``valid``). Where one map has the finer pixels it is smoothed to the
+    other for the z-gain; rmse, spectra and coverage are taken on the pixels of ``result``.
+
+    Parameters
+    ----------
+    result : HeightMap
+    reference : HeightMap
+        For example of an AFM, by ``read_height``. It may be turned by any angle, have scale errors of some per cent
+        and overlap in part.
+    start : PlaneTransform, optional
+        Place of the map on the reference by hand, then only refined.
+    mirror : bool
+        Search mirrored references as well.
+    progress : callable, optional
+        Gets the fraction done, 0 to 1.
+    should_stop : callable, optional
+
+    Returns
+    -------
+    Comparison
+        Look at ``trusted`` first: a reference of another place gives figures, too.
+
+    Raises
+    ------
+    InputError
+        If a map is too small or flat, or the maps do not overlap.
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    height = np.where(result.valid, result.height_nm, np.float32(np.nan))
+    other = np.where(reference.valid, reference.height_nm, np.float32(np.nan))
+    found = register_heights(
+        height, result.pixel_size_nm, other, reference.pixel_size_nm,
+        start=start, mirror=mirror, progress=progress, should_stop=should_stop,
+    )  # fmt: skip
+    aligned = resampled(other, reference.pixel_size_nm, found.transform, height.shape, result.pixel_size_nm)
+    both = np.isfinite(height) & np.isfinite(aligned)
+    if np.count_nonzero(both) < 4 or not math.isfinite(found.z_gain) or found.z_gain == 0:
+        raise InputError("map and reference have no measured pixels in common: choose maps of the same place")
+    difference = remove_plane(height - aligned, both)
+    gain = np.float32(found.z_gain)
+    misfit = remove_plane(height - gain * aligned, both)
+    sigma = result.sigma_nm[both]
+    known = np.isfinite(sigma)
+    within = np.abs(misfit[both][known]) <= sigma[known]
+    return Comparison(
+        registration=found,
+        rmse_nm=_rms(difference[both]),
+        rmse_after_gain_nm=_rms(misfit[both]) / abs(found.z_gain),
+        agreement=_agreement(difference[both], remove_plane(aligned, both)[both]),
+        psd=_spectra((height / gain).astype(np.float32), aligned, both, result.pixel_size_nm, reference.pixel_size_nm),
+        coverage=float(within.mean()) if within.size else math.nan,
+        reference_nm=np.where(np.isfinite(aligned), aligned + _plane(height - aligned, both), np.float32(np.nan)),
+        difference_nm=np.where(both, difference, np.float32(np.nan)),
+        z_scale_uncertainty=result.z_scale_uncertainty,
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _rms(values: NDArray[np.float32]) -> float:
+    return math.sqrt(float(np.mean(values.astype(np.float64) ** 2)))
+
+
+def _plane(heights: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the least-squares plane of the heights in ``mask`` on all pixels."""
+    filled = np.where(mask, heights, np.float32(0))
+    return filled - remove_plane(filled, mask)
+
+
+def _agreement(difference: NDArray[np.float32], reference: NDArray[np.float32]) -> Agreement:
+    """Bland-Altman figures of differences and levelled references (n,)."""
+    lower, bias, upper = np.percentile(difference.astype(np.float64), (2.5, 50.0, 97.5))
+    mean = reference.astype(np.float64) + difference / 2
+    mean -= mean.mean()
+    trend = float((mean * difference).sum() / max(float((mean**2).sum()), 1e-300))
+    return Agreement(float(bias), float(lower), float(upper), trend)
+
+
+def _spectra(
+    height: NDArray[np.float32], reference: NDArray[np.float32], both: NDArray[np.bool_],
+    pixel_nm: float, reference_pixel_nm: float,
+) -> PowerSpectra:  # fmt: skip
+    """Power of both over the overlap, faded out towards its edge; gaps within are filled by their neighbours."""
+    region = ndimage.binary_fill_holes(both)
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    cut = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    region, measured = region[cut], both[cut]
+    side = math.sqrt(np.count_nonzero(region))
+    # a frame of zeros, for beyond the edge of the map there is nothing
+    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    window = np.sin(np.pi / 2 * np.minimum(depth / (_TAPER * side), 1.0)) ** 2
+    nearest = tuple(ndimage.distance_transform_edt(~measured, return_distances=False, return_indices=True))
+    spectra = []
+    for surface in (height, reference):
+        filled = remove_plane(surface[cut], measured).astype(np.float64)[nearest]
+        filled -= (window * filled).sum() / window.sum()
+        spectra.append(fft.rfft2(window * filled))
+    density = pixel_nm**2 / float((window**2).sum())
+    frequency = np.hypot(
+        fft.fftfreq(window.shape[0], pixel_nm)[:, None], fft.rfftfreq(window.shape[1], pixel_nm)[None, :]
+    )
+    lowest, highest = _FEWEST_WAVES / (side * pixel_nm), 0.5 / max(pixel_nm, reference_pixel_nm)
+    octaves = max(math.log2(highest / lowest), 1 / _BINS_PER_OCTAVE)
+    edges = lowest * 2.0 ** np.linspace(0, octaves, max(2, round(octaves * _BINS_PER_OCTAVE) + 1))
+    ring = np.digitize(frequency.ravel(), edges)
+    count = np.bincount(ring, minlength=len(edges) + 1)[1:-1]
+
+    def mean(power: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.bincount(ring, power.ravel(), len(edges) + 1)[1:-1]
+        return np.asarray(total[count > 0] / count[count > 0])
+
+    a, b = (mean(np.abs(spectrum) ** 2) * density for spectrum in spectra)
+    common = mean((spectra[0] * spectra[1].conj()).real) * density
+    coherence = np.clip(common, 0.0, None) ** 2 / np.maximum(a * b, 1e-300)
+    wavelength = (1 / np.sqrt(edges[:-1] * edges[1:]))[count > 0]
+    return PowerSpectra(wavelength, a, b, coherence, _parting(wavelength, a, b, coherence))
+
+
+def _parting(
+    wavelength: NDArray[np.float64],
+    height: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    coherence: NDArray[np.float64],
+) -> float | None:
+    """Return the longest wavelength that is apart with the next shorter one; a single one may be chance."""
+    ratio = height / np.maximum(reference, 1e-300)
+    apart = (ratio > _POWER_RATIO) | (ratio < 1 / _POWER_RATIO) | (coherence < _COHERENCE)
+    lasting = apart & np.append(apart[1:], True)
+    return float(wavelength[np.argmax(lasting)]) if lasting.any() else None
