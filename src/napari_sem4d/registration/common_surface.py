@@ -32,7 +32,8 @@ _RINGS = 16
 _MODEL_ERROR = 0.2  # share of the amplitude that the first guess of the weights leaves to the model's error
 _SHARED = 0.3  # weight there of what all segments share: a whole one hides what neighbours tell about each other
 _PEAKS = 12  # of every pair that the search starts from
-_WINDOWS, _TURNS = 3, 2  # cuts to the common area, and turns of variances and shifts within each
+_WINDOWS = (2, 1, 1)  # cuts to the common area, and searches along the views within each
+_TURNS = 2  # of variances and shifts in a search
 _WINDOW_MODES = 2.25  # frequencies that one independent number takes under a Hann window in two dimensions
 _LENGTHS = (0.0, -0.25, 0.25, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5)  # pixels
 _SLOPE_SIGMA = 1.5  # pixels by which noise is smoothed before slopes are squared
@@ -91,12 +92,12 @@ def common_surface(
         half = common_surface(_halved(images), views, should_stop=should_stop)
         return replace(half, shifts=2 * half.shifts, sigma=2 * half.sigma, closure=2 * half.closure)
     shifts = _search(_Scene.of(images, views, stop), stop)
-    for window in range(_WINDOWS):
+    for window, searches in enumerate(_WINDOWS):
         _check(stop)
         moved = _covered(np.stack([shift_image(image, shift) for image, shift in zip(images, shifts, strict=True)]))
         scene = _Scene.of(moved if window == 0 else _first_order(moved, views, stop), views, stop)
         step = np.zeros_like(shifts)
-        for _ in range(_TURNS):
+        for _ in range(searches):
             step = _along_the_views(scene, step, views, stop)
             for _ in range(_TURNS):
                 step = _climb(scene.joint_spectra(scene.variances(step)), step, scene, stop)
