@@ -92,7 +92,7 @@ def _judge(judged: dict[str, dict[str, _Judged]], halves: list[Examples], learne
         slope = np.hypot(*np.gradient(one.height[k].astype(np.float64), pixel))
         keys = {
             "kind": str(kind),
-            "pixel over r90": "0.2 to 0.6" if pixel < 0.6 else "0.6 to 1.6" if pixel < 1.6 else "1.6 to 4",
+            "pixel over r90": "0.1 to 0.3" if pixel < 0.3 else "0.3 to 1" if pixel < 1.0 else "1 to 4",
             "material, keV": f"{one.material}, {one.energy_kev:g}",
             "all": "all",
         }

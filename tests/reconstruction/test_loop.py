@@ -352,11 +352,11 @@ def test_darkness_of_a_trench_tells_of_its_depth(agreement: Agree) -> None:
     _, columns = np.mgrid[:48, :72]
     truth = -400.0 * (np.abs(columns - 36) < 5) * 1.0
     truth = ndimage.gaussian_filter(truth, 1.0)
-    images = simulate(truth, quadrants(), PIXEL_NM, "vift", 2000.0, seed=3)
+    images = simulate(truth, quadrants(), 20.0, "vift", 2000.0, seed=3)
     errors = []
     for sigma in (None, 0.1):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(reconstruct_module, "_BRIGHTNESS_SIGMA", {"vift": sigma})
-            result = reconstruct(images, quadrants(), PIXEL_NM, "vift", samples=0)
+            result = reconstruct(images, quadrants(), 20.0, "vift", samples=0)
         errors.append(agreement(result.height_nm, truth).rmse_nm)
-    assert errors[1] < 0.9 * errors[0]
+    assert errors[1] < 0.7 * errors[0]

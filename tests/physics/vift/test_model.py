@@ -76,7 +76,7 @@ def test_turned_and_mirrored_surfaces_are_corrected_alike() -> None:
 
 
 def test_pixels_far_finer_than_the_range_are_taken_together() -> None:
-    """The network looks at nodes of a fifth of r90 or more; images keep their size."""
+    """The network looks at nodes of about a sixth of r90; images keep their size."""
     height = torch.as_tensor(hills(50, 6.0, 6.0) * 4.0)
     model = ViftModel(quadrants(), (50, 50), 4.0)
     signals = model.signals(height)

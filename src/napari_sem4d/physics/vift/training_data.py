@@ -35,9 +35,10 @@ from napari_sem4d.physics.vift.surfaces import draw_surface
 MATERIALS = (
     "C", "Al", "Si", "Ti", "Fe", "Cu", "Ge", "Mo", "Ag", "W", "Au", "SiO2", "Al2O3", "Cu2O", "GaAs", "TiN",
 )  # fmt: skip
+_DRAWN = (*MATERIALS, "C", "Al", "Si", "SiO2")  # light matter lacks most, its electrons come from furthest away
 ATOMIC_NUMBERS = (6.0, 79.0)  # lowest and highest of MATERIALS
 ENERGIES_KEV = (2.0, 30.0)
-PIXELS_PER_RANGE = (0.2, 4.0)  # pixel size over exit radius r90
+PIXELS_PER_RANGE = (0.1, 4.0)  # pixel size over exit radius r90
 LARGEST_BEAM_PX = 0.6  # standard deviation
 SIZE = 64
 SCENES = 24  # of one material and energy, which share their libraries of paths
@@ -127,7 +128,7 @@ def make_examples(
     no noise in the mean.
     """
     rng = np.random.default_rng(seed)
-    material = MATERIALS[seed % len(MATERIALS)]
+    material = _DRAWN[seed % len(_DRAWN)]
     lowest, highest = ENERGIES_KEV
     energy = round(math.exp(rng.uniform(math.log(lowest), math.log(highest))), 2)
     r90 = find_material(material).exit_radius_nm(energy)
