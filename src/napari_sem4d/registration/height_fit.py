@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from napari_sem4d.model.errors import Cancelled, InputError
 from napari_sem4d.registration.height_levels import SMALLEST_SIDE, Level, Pair, covered, indices_of
@@ -20,8 +21,8 @@ _STEPS = 25
 _CONVERGED_PX = 2e-3
 _DAMPING = 1e-4
 _HUBER_SIGMAS = 2.0
+_MOST_TAKEN = 0.9  # of the error's power at one wavelength; beyond, little is left to scale up
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
-_BLOCKS = 8  # along each side of the overlap, within which errors may be correlated
 
 
 class Fit(NamedTuple):
@@ -37,6 +38,7 @@ class Fit(NamedTuple):
 class _Linearised(NamedTuple):
     """The misfit at one place of the reference and how it changes; n pixels of the overlap."""
 
+    pixels: NDArray[np.intp]  # (n, 2) rows and columns of the level
     at: Floats  # (n, 2) places on the map from its centre, in units of reach
     toward: Floats  # (n, 6) change of the height with the matrix and the place of the centre (in units of reach)
     linear: Floats  # (n, 4) reference, 1, x, y: change with gain and plane
@@ -53,12 +55,12 @@ def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar
     height, reference = pair
     pixel = height.pixel_nm
     centre, reach = _middle(height), pixel * max(height.height.shape) / 2
-    rows, columns = np.nonzero(height.measured)
-    places = (np.column_stack([columns, rows]) * pixel - centre) / reach
+    pixels = np.argwhere(height.measured)
+    places = (pixels[:, ::-1] * pixel - centre) / reach
     heights = height.height[height.measured]
     spline = ndimage.spline_filter(reference.height)
     matrix, place = start.matrix.copy(), start(centre[None])[0]
-    at = _linearised(places, heights, spline, reference, matrix, place, reach)
+    at = _linearised(pixels, places, heights, spline, reference, matrix, place, reach)
     for _ in range(_STEPS):
         if should_stop is not None and should_stop():
             raise Cancelled("cancelled")
@@ -68,7 +70,7 @@ def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar
         change *= min(1.0, 2 * pixel / max(moved, 1e-30))  # slopes tell nothing farther away
         matrix = matrix + change[[0, 1, 3, 4]].reshape(2, 2)
         place = place + change[[2, 5]] * reach
-        at = _linearised(places, heights, spline, reference, matrix, place, reach)
+        at = _linearised(pixels, places, heights, spline, reference, matrix, place, reach)
         if moved < _CONVERGED_PX * pixel:
             break
     scale = np.array([1.0, 1.0, reach, 1.0, 1.0, reach, 1.0])
@@ -86,7 +88,14 @@ def _middle(level: Level) -> Floats:
 
 
 def _linearised(
-    places: Floats, heights: Floats, spline: Floats, reference: Level, matrix: Floats, place: Floats, reach: float
+    pixels: NDArray[np.intp],
+    places: Floats,
+    heights: Floats,
+    spline: Floats,
+    reference: Level,
+    matrix: Floats,
+    place: Floats,
+    reach: float,
 ) -> _Linearised:
     at = indices_of(places @ matrix.T * reach + place, reference.pixel_nm)
     use = covered(reference.measured, at)
@@ -107,7 +116,7 @@ def _linearised(
         if sigma > 0:
             weights = np.asarray(np.minimum(1.0, _HUBER_SIGMAS * sigma / np.maximum(np.abs(rest), 1e-30)))
     toward = np.column_stack([slope_x[:, None] * x, slope_x, slope_y[:, None] * x, slope_y])
-    return _Linearised(x, toward * (coefficients[0] * reach), linear, coefficients, rest, weights)
+    return _Linearised(pixels[use], x, toward * (coefficients[0] * reach), linear, coefficients, rest, weights)
 
 
 def _similarity(matrix: Floats) -> Floats:
@@ -128,21 +137,39 @@ def _solved(design: Floats, at: _Linearised) -> Floats:
 
 
 def _covariance(at: _Linearised) -> Floats:
-    """Covariance of transform, gain and plane, where errors may be correlated within blocks of the overlap.
+    """Covariance of transform, gain and plane for errors that are correlated over any distance.
 
-    Sandwich estimate with clusters (Liang and Zeger 1986, Biometrika 73, 13): heights are wrong over many pixels at
-    once, which the number of pixels knows nothing of.
+    Heights are wrong over many pixels at once (drift, bow, low frequencies of the integration), which the number of
+    pixels knows nothing of. The misfit is taken for one draw of a stationary error with a power that depends on the
+    wavelength only; where the unknowns can take out a share of the error's power, the misfit is short of that share.
+    With the sensitivities c of the unknowns to the height of each pixel, ``cov = sum of |c|^2 * power`` over all
+    frequencies.
     """
-    design = np.column_stack([at.toward, at.linear])
-    inverse = np.linalg.pinv(design.T @ (design * at.weights[:, None]), hermitian=True)
-    low, high = at.at.min(axis=0), at.at.max(axis=0)
-    cell = np.minimum((at.at - low) / np.maximum(high - low, 1e-30) * _BLOCKS, _BLOCKS - 1).astype(np.intp)
-    block = cell[:, 0] * _BLOCKS + cell[:, 1]
-    pull = design * (at.weights * at.rest)[:, None]
-    pulls = np.column_stack([np.bincount(block, column, _BLOCKS**2) for column in pull.T])
-    blocks, unknowns = len(np.unique(block)), design.shape[1]
-    few = blocks / max(blocks - unknowns, 1)
-    return np.asarray(few * inverse @ (pulls.T @ pulls) @ inverse)
+    design = np.column_stack([at.toward, at.linear]) * np.sqrt(at.weights)[:, None]
+    inverse = np.linalg.pinv(design.T @ design, hermitian=True)
+    rows, columns = (at.pixels - at.pixels.min(axis=0)).T
+    extent = int(rows.max()) + 1, int(columns.max()) + 1
+    padded = tuple(fft.next_fast_len(2 * n, real=True) for n in extent)
+    frequency = np.hypot(fft.fftfreq(padded[0])[:, None] * extent[0], fft.rfftfreq(padded[1])[None, :] * extent[1])
+    ring = np.maximum(np.rint(frequency.ravel()).astype(np.intp), 1) - 1  # waves across the overlap
+    halves = np.full(frequency.shape, 2.0)  # of a real signal one half of the frequencies is kept
+    halves[:, 0] = 1.0
+    image = np.zeros(extent)
+
+    def spectrum(values: Floats) -> NDArray[np.complex128]:
+        image[rows, columns] = values
+        return np.asarray(fft.rfft2(image, padded).ravel())
+
+    def in_rings(power: Floats) -> Floats:
+        return np.asarray(np.bincount(ring, power * halves.ravel()), np.float64)
+
+    spectra = np.stack([spectrum(column) for column in design.T])
+    white = len(rows) * in_rings(np.ones(ring.size))
+    error = in_rings(np.abs(spectrum(np.sqrt(at.weights) * at.rest)) ** 2) / white
+    taken = in_rings(np.einsum("if,ij,jf->f", spectra.conj(), inverse, spectra, optimize=True).real) / white
+    power = error / (1 - np.minimum(taken, _MOST_TAKEN))
+    weighted = spectra * (power[ring] * halves.ravel() / math.prod(padded))
+    return np.asarray(inverse @ (weighted @ spectra.conj().T).real @ inverse)
 
 
 def _correlation(at: _Linearised) -> float:

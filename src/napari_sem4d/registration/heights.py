@@ -47,8 +47,8 @@ class HeightRegistration:
     ----------
     transform : PlaneTransform
     covariance : (6, 6) float64
-        Of the rows of ``[matrix, place of the centre of the map in nm]``, flattened; errors that are correlated within
-        an eighth of the overlap are counted.
+        Of the rows of ``[matrix, place of the centre of the map in nm]``, flattened; the misfit's correlation over any
+        distance is counted.
     position_sigma_nm : float
         One standard deviation of a place on the reference, root mean square over the overlap.
     rotation_sigma_deg, shear_sigma : float
