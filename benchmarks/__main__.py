@@ -94,14 +94,30 @@ def _registration(scenes: Path) -> Iterator[Table]:
     yield from registration_tables(DATA)
 
 
+def _heights(scenes: Path) -> Iterator[Table]:
+    from benchmarks.heights import heights_table
+
+    yield heights_table()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
-    "calibration": _calibration,
+    "calibration": _calibration, "heights": _heights,
 }  # fmt: skip
 # minutes of two cores; a display; real files
-ONLY_WHEN_ASKED = ("coverage", "scenes", "vift", "gui", "robustness", "damage", "registration", "calibration")
+ONLY_WHEN_ASKED = (
+    "coverage",
+    "scenes",
+    "vift",
+    "gui",
+    "robustness",
+    "damage",
+    "registration",
+    "calibration",
+    "heights",
+)
 
 
 def main() -> None:
