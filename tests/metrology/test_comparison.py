@@ -106,6 +106,14 @@ def test_the_light_is_green_only_when_gain_and_sigma_are_honest(found: Compariso
     assert replace(found, registration=replace(found.registration, doubts=("elsewhere",))).light == "red"
 
 
+def test_samples_tell_a_gain_error_that_leaves_no_misfit(found: Comparison, as_map: MakeMap) -> None:
+    result = measured(as_map)
+    stretched = [result.height_nm * np.float32(1 + change) for change in (0.04, -0.04)]
+    again = s4.compare(replace(result, samples=np.stack(stretched)), afm(as_map), start=found.transform)
+    assert again.z_gain_sigma == pytest.approx(0.04 * Z_GAIN, rel=0.02)
+    assert found.z_gain_sigma < 0.01
+
+
 def test_the_reference_lies_on_the_map(found: Comparison, as_map: MakeMap) -> None:
     height = measured(as_map).height_nm
     assert found.reference_nm.shape == found.difference_nm.shape == height.shape

@@ -100,6 +100,8 @@ class Comparison:
         The reference on the pixels of the map, with the tilt of the map; NaN where there is none.
     difference_nm : (y, x) float32
         Map minus ``reference_nm``; NaN where either was not measured.
+    z_gain_spread : float
+        Root mean square change of the z-gain over the samples of the map; NaN without samples.
     z_scale_uncertainty : float
         Of the map, relative; NaN when its z scale is arbitrary.
     """
@@ -112,6 +114,7 @@ class Comparison:
     coverage: float
     reference_nm: NDArray[np.float32]
     difference_nm: NDArray[np.float32]
+    z_gain_spread: float
     z_scale_uncertainty: float
 
     @property
@@ -126,8 +129,12 @@ class Comparison:
 
     @property
     def z_gain_sigma(self) -> float:
-        """One standard deviation of ``z_gain``, from the misfit; the uncertainty of either z scale apart."""
-        return self.registration.z_gain_sigma
+        """One standard deviation of ``z_gain``; the uncertainty of either z scale apart.
+
+        From the misfit, or from the samples of the map if those say more: an error as long as the overlap is wide looks
+        like a gain and leaves no misfit.
+        """
+        return float(np.nanmax([self.registration.z_gain_sigma, self.z_gain_spread]))
 
     @property
     def correlation(self) -> float:
@@ -179,7 +186,7 @@ class Comparison:
             "evidence": found.evidence,
             "rival": found.rival,
             "z_gain": found.z_gain,
-            "z_gain_sigma": _number(found.z_gain_sigma),
+            "z_gain_sigma": _number(self.z_gain_sigma),
             "z_scale_uncertainty": _number(self.z_scale_uncertainty),
             "rmse_nm": self.rmse_nm,
             "rmse_after_gain_nm": self.rmse_after_gain_nm,
@@ -265,12 +272,24 @@ def compare(
         coverage=float(within.mean()) if within.size else math.nan,
         reference_nm=np.where(np.isfinite(aligned), aligned + _plane(height - aligned, both), np.float32(np.nan)),
         difference_nm=np.where(both, difference, np.float32(np.nan)),
+        z_gain_spread=_gain_spread(result, aligned, both),
         z_scale_uncertainty=result.z_scale_uncertainty,
     )
 
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _gain_spread(result: HeightMap, aligned: NDArray[np.float32], both: NDArray[np.bool_]) -> float:
+    """Root mean square change of the least-squares gain when each sample takes the place of the height."""
+    if result.samples is None:
+        return math.nan
+    # a regressor without a plane does not see the plane of a sample
+    regressor = remove_plane(aligned, both)[both].astype(np.float64)
+    regressor /= (regressor**2).sum()
+    changes = [float(regressor @ (draw[both] - result.height_nm[both])) for draw in result.samples]
+    return math.sqrt(float(np.mean(np.square(changes))))
 
 
 def _rms(values: NDArray[np.float32]) -> float:

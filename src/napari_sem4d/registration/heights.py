@@ -217,7 +217,10 @@ def _judged(
     if found.evidence < _EVIDENCE:
         doubts.append("too few structures in common: chance finds such a place, too")
     if rival > _RIVAL:
-        doubts.append(f"another place fits {100 * rival:.0f} % as well: the surface repeats itself or has few features")
+        doubts.append(
+            f"another place fits {100 * rival:.0f} % as well, for the surface repeats itself or has few features: "
+            "start by hand"
+        )
     if overlap < SMALLEST_OVERLAP:
         doubts.append(f"only {100 * overlap:.0f} % of the smaller map lie on the other")
     if stretch > _SCALE_ERROR or abs(shape[3]) > _SCALE_ERROR:
