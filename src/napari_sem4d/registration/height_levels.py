@@ -15,6 +15,7 @@ from napari_sem4d.registration.plane_transform import PlaneTransform
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 
 SMALLEST_SIDE = 24  # pixels; fewer hold too few features to tell one place from another
+_PLANE_SIDE = 256  # pixels along the shorter side from which a tilt is taken
 _BLUR = 0.5  # pixels of a level: both maps get the same resolution, or the finer one would bias the gain
 
 
@@ -49,19 +50,25 @@ def check_heights(heights: NDArray[np.float32], name: str) -> None:
 
 
 def _plane_removed(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
+    """Take off most of the tilt, which the fit takes off in full: some of the pixels of a large map tell it."""
+    step = max(1, min(heights.shape) // _PLANE_SIDE)
     y = np.linspace(-1.0, 1.0, heights.shape[0])[:, None]
     x = np.linspace(-1.0, 1.0, heights.shape[1])[None, :]
-    sparse = np.broadcast_arrays(np.ones(heights.shape), x, y)
-    design = np.column_stack([part[measured] for part in sparse])
-    normal = np.linalg.lstsq(design.T @ design, design.T @ heights[measured], rcond=None)[0]
-    return np.asarray(heights - (normal[0] + normal[1] * x + normal[2] * y))
+    use = np.zeros_like(measured)
+    use[::step, ::step] = measured[::step, ::step]
+    design = np.column_stack([part[use] for part in np.broadcast_arrays(np.ones(heights.shape), x, y)])
+    plane = np.linalg.lstsq(design, heights[use], rcond=None)[0]
+    return np.asarray(heights - (plane[0] + plane[1] * x + plane[2] * y))
 
 
-def _smoothed(heights: Floats, sigma_px: float) -> Floats:
-    """Gaussian mean over the measured pixels; NaN where more than a few per cent of the weight is missing."""
+def _smoothed(heights: Floats, sigma_px: float, step: int = 1) -> Floats:
+    """Gaussian mean over the measured pixels, every ``step``-th; NaN where some per cent of the weight is missing."""
     measured = np.isfinite(heights)
-    weight = ndimage.gaussian_filter(measured.astype(np.float64), sigma_px, mode="constant")
-    mean = ndimage.gaussian_filter(np.where(measured, heights, 0.0), sigma_px, mode="constant")
+    parts = []
+    for part in (measured.astype(np.float64), np.where(measured, heights, 0.0)):
+        rows = ndimage.gaussian_filter1d(part, sigma_px, axis=0, mode="constant")[::step]
+        parts.append(ndimage.gaussian_filter1d(rows, sigma_px, axis=1, mode="constant")[:, ::step])
+    weight, mean = parts
     return np.where(weight > 0.95, mean / np.maximum(weight, 1e-6), np.nan)
 
 
@@ -76,7 +83,7 @@ def level_of(heights: NDArray[np.float32], pixel_nm: float, resolution_nm: float
     """Bring a map to a resolution; its pixels stay as small as a whole number of the old ones allows."""
     step = max(1, int(resolution_nm / pixel_nm + 1e-6))
     level = _plane_removed(heights.astype(np.float64), np.isfinite(heights))
-    level = _smoothed(level, _BLUR * resolution_nm / pixel_nm)[::step, ::step]
+    level = _smoothed(level, _BLUR * resolution_nm / pixel_nm, step)
     measured = np.isfinite(level)
     if np.count_nonzero(measured) < SMALLEST_SIDE:
         raise InputError("the measured pixels of a map lie too far apart to compare: fill the gaps or choose another")
