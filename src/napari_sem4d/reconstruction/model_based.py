@@ -38,6 +38,7 @@ def model_based(
     make_forward: MakeForward,
     open_gain: NDArray[np.bool_],
     brightness_sigma: float | None,
+    range_error: float,
     samples: int,
     seed: int,
     *,
@@ -58,6 +59,8 @@ def model_based(
         Gains that are solved along.
     brightness_sigma : float or None
         How far the brightness may be from that of its patch, where the model knows brightness; None: free.
+    range_error : float
+        Share of what the finite range takes away that the model does not give back.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
     """
@@ -88,7 +91,7 @@ def model_based(
         return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
     found = refine(problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show)
-    estimate = _estimate(part, slopes, start, found, samples, seed, ask, progress)
+    estimate = _estimate(part, slopes, start, found, range_error, samples, seed, ask, progress)
     return estimate.crop(inner)
 
 
@@ -113,6 +116,7 @@ def _estimate(
     slopes: SlopeMap,
     start: NDArray[np.float32],
     found: Refined,
+    range_error: float,
     samples: int,
     seed: int,
     should_stop: Callable[[], bool],
@@ -125,7 +129,7 @@ def _estimate(
     middle = np.float32(np.median(found.brightness))
     reason = reasons(part, slopes, facets, signals / middle)
     progress(0.85)
-    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3)
+    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, range_error)
     sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found), model)
     progress(0.9)
     draws = None

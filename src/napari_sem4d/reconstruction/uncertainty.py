@@ -18,7 +18,6 @@ from napari_sem4d.reconstruction.integration import integrate
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.loop import Refined
 
-_RANGE_ERROR = 0.2  # share of what the finite range takes away that the loop does not give back
 _STIFFNESS_PX = 4.0  # the stiffness of the prior around a pixel
 
 
@@ -99,14 +98,14 @@ def loop_noise_sigma(found: Refined) -> NDArray[np.float32]:
 
 
 def loop_model_sigma(
-    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_]
+    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_], range_error: float
 ) -> NDArray[np.float32]:
     """Standard deviation of the refined height from what model and prior do not know, (y, x) nm.
 
-    A share of what the finite range takes away (see :func:`range_sigma`), and, away from the next measured pixel, the
-    integrated random curvature that the prior allows: ``tau d^1.5 / sqrt(3)`` for a distance d.
+    The share ``range_error`` of what the finite range takes away (see :func:`range_sigma`), and, away from the next
+    measured pixel, the integrated random curvature that the prior allows: ``tau d^1.5 / sqrt(3)`` for a distance d.
     """
-    lost = np.float32(_RANGE_ERROR) * range_sigma(found.height_nm, setup, pixel_size_nm)
+    lost = np.float32(range_error) * range_sigma(found.height_nm, setup, pixel_size_nm)
     if measured.all():
         return lost
     distance = ndimage.distance_transform_edt(~measured).astype(np.float32)
