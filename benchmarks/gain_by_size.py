@@ -15,7 +15,7 @@ from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.reconstruct import METHODS
 
 WIDTH_PX = 8.0  # of every feature, full width at half height
-ELECTRONS = 1500  # a pixel
+ELECTRONS = 6000  # a pixel: the noise of a scan scatters its gain by about 1 %
 SLOPE = 0.3  # root mean square
 SCENES = 2  # of each size
 
@@ -29,7 +29,7 @@ class GainOfSize:
 
 
 def gains_by_size(setup: Setup) -> list[GainOfSize]:
-    """Measure every size; about two minutes of two cores."""
+    """Measure every size; about ten minutes of two cores."""
     assert setup.beam_energy_kev is not None
     range_nm = find_material(setup.material).range_nm(setup.beam_energy_kev)
     out = []
