@@ -217,6 +217,8 @@ class Workbench:
 
         def take(outcome: tuple[Result, Prepared]) -> None:
             result, prepared = outcome
+            if watch.chi_square:  # the end may come before the last step was noted
+                self.session.report_step(run.id, watch.chi_square)
             if self.session.finish_run(run.id, result):
                 self._converging_id, self._run_before = 0, None
                 self._show(self.session.current_run, prepared)

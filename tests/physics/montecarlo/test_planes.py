@@ -46,8 +46,9 @@ def exits(element: str, energy_kev: float) -> Exits:
     """Clip the paths of one library at their first way out, without any of the program's own clipping."""
     library = draw_trajectories(find_material(element), energy_kev, LOWEST_KEV, LIBRARY, 11)
     radius, depth, energy = [], [], []
-    for path, length in zip(library.points.astype(np.float64), library.lengths, strict=True):
-        above = path[:length, 2] > 0.0
+    for points, length in zip(library.points, library.lengths, strict=True):
+        path = points[:length].astype(np.float64)  # what comes after was never written
+        above = path[:, 2] > 0.0
         out = int(above.argmax())
         if not above[out]:
             continue
