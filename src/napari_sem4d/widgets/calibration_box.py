@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,13 +26,14 @@ from napari_sem4d.session.references import KINDS, Place, Reference
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _PLACEHOLDERS = {"tilts": "-4, -2, 0, 2, 4", "currents": "if it was measured"}
 
 
-class CalibrationBox(QWidget):
+class CalibrationBox(Fold):
     """Closed until it is wanted; the state is the session's.
 
     Parameters
@@ -42,28 +42,19 @@ class CalibrationBox(QWidget):
     """
 
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(
+            "Calibrate slopes, black levels, azimuths",
+            "Turns a.u. into nm; save the setup (Detectors step) to keep it for other scans",
+            parent,
+        )
         self._workbench = workbench
         self._session = workbench.session
-        self.toggle = QToolButton()
-        self.toggle.setText("Calibrate slopes, black levels, azimuths")
-        self.toggle.setToolTip("Turns a.u. into nm; save the setup (Detectors step) to keep it for other scans")
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setAutoRaise(True)
-        self.toggle.setCheckable(True)
-        self.toggle.toggled.connect(self._open)
-        self.body = QWidget()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.toggle)
-        layout.addWidget(self.body)
         self._build(QVBoxLayout(self.body))
         follow(self, self._session.calibration_changed, self.refresh)
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.busy_changed, self._note_busy)
-        self._open(False)
         self.refresh()
 
     def _build(self, layout: QVBoxLayout) -> None:
@@ -155,10 +146,6 @@ class CalibrationBox(QWidget):
         if session.found is not None and self.found.isHidden():
             QTimer.singleShot(0, self._reveal)  # when the layout has given it its place
         self.found.setVisible(session.found is not None)
-
-    def _open(self, is_open: bool) -> None:
-        self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
-        self.body.setVisible(is_open)
 
     def _reveal(self) -> None:
         above = self.parentWidget()

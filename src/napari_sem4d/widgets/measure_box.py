@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ from napari_sem4d.session.measuring import (
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 from napari_sem4d.widgets.profile_plot import ProfilePlot
@@ -41,7 +41,7 @@ _AREAS: tuple[Spot, ...] = ("ground", "upper", "lower", "inside", "datum")
 _ROWS_SHOWN = 5
 
 
-class MeasureBox(QWidget):
+class MeasureBox(Fold):
     """Closed until it is wanted.
 
     Parameters
@@ -50,26 +50,17 @@ class MeasureBox(QWidget):
     """
 
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(
+            "Level and measure",
+            "Make areas level, set the zero, read steps, volumes, roughness and profiles with σ",
+            parent,
+        )
         self._workbench = workbench
         self._measuring = workbench.session.measuring
-        self.toggle = QToolButton()
-        self.toggle.setText("Level and measure")
-        self.toggle.setToolTip("Make areas level, set the zero, read steps, volumes, roughness and profiles with σ")
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setAutoRaise(True)
-        self.toggle.setCheckable(True)
-        self.toggle.toggled.connect(self._open)
-        self.body = QWidget()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.toggle)
-        layout.addWidget(self.body)
         self._build(QVBoxLayout(self.body))
         follow(self, self._measuring.changed, self.refresh)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.busy_changed, self._note_busy)
-        self._open(False)
         self.refresh()
 
     def _build(self, layout: QVBoxLayout) -> None:
@@ -201,10 +192,6 @@ class MeasureBox(QWidget):
         if profile is not self.plot.profile:
             self.plot.show_profile(profile)
             self.caption.setText(profile_words(profile) if profile is not None else "")
-
-    def _open(self, is_open: bool) -> None:
-        self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
-        self.body.setVisible(is_open)
 
     def _note_busy(self, text: str) -> None:
         self.refresh()

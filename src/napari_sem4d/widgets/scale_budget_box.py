@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_sem4d.model import ScaleBudget
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 
 
-class ScaleBudgetBox(QWidget):
+class ScaleBudgetBox(Fold):
     """The budget of the result in the viewer.
 
     Parameters
@@ -26,28 +27,18 @@ class ScaleBudgetBox(QWidget):
     """
 
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._workbench = workbench
-        self.toggle = QToolButton()
-        self.toggle.setToolTip(
-            "What distance, radii, black levels and the rest contribute, one standard deviation each"
+        super().__init__(
+            "",
+            "What distance, radii, black levels and the rest contribute, one standard deviation each",
+            parent,
         )
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setAutoRaise(True)
-        self.toggle.setCheckable(True)
-        self.toggle.toggled.connect(self._open)
-        self.body = QWidget()
+        self._workbench = workbench
         self.rows: tuple[tuple[str, str, str], ...] = ()
         self._grid = QGridLayout(self.body)
         self._grid.setContentsMargins(12, 0, 0, 0)
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(1, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.toggle)
-        layout.addWidget(self.body)
         follow(self, workbench.result_shown, self.refresh)
-        self._open(False)
         self.refresh()
 
     def refresh(self) -> None:
@@ -69,7 +60,3 @@ class ScaleBudgetBox(QWidget):
                 label.setAlignment(side | Qt.AlignmentFlag.AlignTop)
                 self._grid.addWidget(label, row, column)
         self.setVisible(bool(self.rows))
-
-    def _open(self, is_open: bool) -> None:
-        self.toggle.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
-        self.body.setVisible(is_open)
