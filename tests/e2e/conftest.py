@@ -199,10 +199,10 @@ class SteppingReconstruction:
             if order == "fail":
                 raise InputError("the loop has failed: try another method")
             if order == "end":
-                return stepped_map(series, options, last)
+                return self.map(series, options, last)
             last = float(order)
             if self.step(series, options, last) is False:
-                return replace(stepped_map(series, options, last), warnings=("ended before it had converged",))
+                return replace(self.map(series, options, last), warnings=("ended before it had converged",))
 
     def step(self, series: Any, options: Any, height: float) -> Any:
         from napari_sem4d.reconstruction.loop import LoopStep
@@ -210,12 +210,15 @@ class SteppingReconstruction:
         self.steps += 1
         region = options["roi"] or Region.full(series.frame_shape)
         plane = np.full(region.shape, height, np.float32)
-        chi_square = tuple(10.0 / n for n in range(1, self.steps + 1))
-        return options["on_step"](LoopStep(plane, np.stack([plane] * 4), plane, chi_square))
+        return options["on_step"](LoopStep(plane, np.stack([plane] * 4), plane, self.chi_square))
 
+    @property
+    def chi_square(self) -> tuple[float, ...]:
+        return tuple(10.0 / n for n in range(1, self.steps + 1))
 
-def stepped_map(series: Any, options: Any, height: float) -> HeightMap:
-    return flat_map(options["roi"] or Region.full(series.frame_shape), len(series.detector_names), height)
+    def map(self, series: Any, options: Any, height: float) -> HeightMap:
+        result = flat_map(options["roi"] or Region.full(series.frame_shape), len(series.detector_names), height)
+        return replace(result, provenance={**result.provenance, "chi_square": list(self.chi_square)})
 
 
 @pytest.fixture

@@ -217,8 +217,6 @@ class Workbench:
 
         def take(outcome: tuple[Result, Prepared]) -> None:
             result, prepared = outcome
-            if watch.chi_square:  # the end may come before the last step was noted
-                self.session.report_step(run.id, watch.chi_square)
             if self.session.finish_run(run.id, result):
                 self._converging_id, self._run_before = 0, None
                 self._show(self.session.current_run, prepared)
@@ -407,18 +405,11 @@ class Workbench:
             return
 
         def take(found: Found) -> None:
-            self._set_busy("")
             # else it is about another scan, or what was marked before
             if session.series is series and (reference, marks) == (session.reference, session.marks):
                 session.set_found(found)
 
-        def fail(error: Exception) -> None:
-            self._set_busy("")
-            tell_failure(error, "measure the reference")
-
-        self._measuring = Computation(lambda progress, should_stop: work(), on_result=take, on_error=fail)
-        self._set_busy("Measuring the reference …")
-        self._measuring.start()
+        self._work_out(work, take, "measure the reference")
 
     def _measurement(self, reference: Reference, marks: Mapping[Place, Area]) -> Callable[[], Found]:
         """Return what measures a reference, with the inputs as they are now."""
