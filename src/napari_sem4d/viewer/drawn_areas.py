@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
@@ -16,7 +17,7 @@ L = TypeVar("L", Shapes, Points)
 M = TypeVar("M")
 
 
-class _Drawn(Generic[L, M]):
+class _Drawn(ABC, Generic[L, M]):
     """A layer of its own on which only what was drawn last counts.
 
     Parameters
@@ -85,11 +86,13 @@ class _Drawn(Generic[L, M]):
                 self.layer.remove_selected()
         self._on_change(self._read(self.layer, self._image) if len(self.layer.data) else None)
 
+    @abstractmethod
     def _new_layer(self, width: float, **settings: Any) -> L:
-        raise NotImplementedError
+        """Return an empty layer whose lines are so wide."""
 
+    @abstractmethod
     def _read(self, layer: L, image: Image) -> M | None:
-        raise NotImplementedError
+        """Return what is drawn, in pixels of the image; None when it lies beside it."""
 
 
 class DrawnArea(_Drawn[Shapes, Area]):
