@@ -16,17 +16,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.physics.detectors import Diode, beam_pivot_mm, diode_terms, smallest_distance_mm, solid_angle_elements
+from napari_sem4d.physics.detectors import Diode, diode_terms, smallest_distance_mm, solid_angle_elements
 from napari_sem4d.physics.emission import ClosedFormEmission, Emission
 from napari_sem4d.physics.field import ANCHORS, quadratic, set_monomials
 from napari_sem4d.physics.plane_emission import TabulatedEmission
+from napari_sem4d.physics.plane_signals import signals_of_normals
 from napari_sem4d.physics.threads import for_each_batch
 
 GRID = 65  # 3 degrees a cell: bilinear interpolation is right to 2e-4 of the flat signal
 LARGEST_F = 0.85  # tan(tilt / 2) at the edge of the grid: 80.7 degrees
-_SMALLEST_COLLECTION = 1e-5  # steradian times response below which a diode collects no electron worth counting
 _NEGLIGIBLE_ANGLE = 2e-4  # field half-width over distance below which parallax is left out
 
 
@@ -150,21 +149,7 @@ def _signals_at(setup: Setup, emission: Emission, x_mm: float, y_mm: float) -> N
     f_x, f_y = np.meshgrid(f, f)
     norm = 1.0 + f_x**2 + f_y**2
     normals = np.stack([2 * f_x / norm, 2 * f_y / norm, 2 / norm - 1.0], axis=-1).reshape(-1, 3)
-    # The scanned beam fans out from its pivot above the specimen and arrives tilted.
-    to_beam = np.array([-x_mm, -y_mm, beam_pivot_mm(setup)])
-    to_beam /= np.linalg.norm(to_beam)
-    out = np.zeros((normals.shape[0], len(setup.detectors)))
-    for index, detector in enumerate(setup.detectors):
-        for weight, diode in diode_terms(detector):
-            directions, solid_angles = solid_angle_elements(diode, setup.axis_offset_mm, (x_mm, y_mm))
-            threshold = diode.energy_threshold_kev
-            if solid_angles.sum() * emission.per_electron(threshold) < _SMALLEST_COLLECTION:
-                raise InputError(
-                    f"detector {detector.name} sees nothing: check its radii and distance, and that "
-                    f"energy_threshold_kev {threshold:g} is well below the beam energy"
-                )
-            out[:, index] += weight * emission.facet_signals(normals, to_beam, directions, solid_angles, threshold)
-    return out.reshape(GRID, GRID, -1)
+    return signals_of_normals(setup, emission, normals, (x_mm, y_mm)).T.reshape(GRID, GRID, -1)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"})
