@@ -1,6 +1,8 @@
-"""The two exceptions of the public interface. Nothing else belongs here."""
+"""The two exceptions of the public interface, and the one place that raises a cancel. Nothing else belongs here."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 
 class InputError(ValueError):
@@ -13,3 +15,9 @@ class InputError(ValueError):
 
 class Cancelled(Exception):
     """The user asked a computation to stop; nothing was changed."""
+
+
+def stop_if_asked(should_stop: Callable[[], bool] | None, message: str = "cancelled") -> None:
+    """Raise :class:`Cancelled` with ``message`` when ``should_stop`` returns True."""
+    if should_stop is not None and should_stop():
+        raise Cancelled(message)

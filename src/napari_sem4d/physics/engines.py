@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.model.errors import Cancelled, InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.model.specimen import Specimen
 from napari_sem4d.physics.detectors import diode_terms
@@ -97,8 +97,7 @@ class ForwardModelEngine(ABC):
         self, specimen: Specimen, setup: Setup, *, progress: Progress = None, should_stop: ShouldStop = None
     ) -> NDArray[np.float32]:
         """See :class:`Engine`."""
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(should_stop)
         signals = self.emission(specimen, Beam.of(setup)).signals(setup)
         if progress is not None:
             progress(1.0)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 
 ROWS_PER_BATCH = 64  # some milliseconds of work, so that a cancel is obeyed at once
 
@@ -30,8 +30,7 @@ def for_each_batch(
     """
 
     def guarded(first: int) -> None:
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(should_stop)
         work(first, min(first + rows_per_batch, rows))
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 
 _LARGEST_STEPS = 60
 
@@ -77,8 +77,7 @@ def _solve_weighted(
     for _ in range(_LARGEST_STEPS):
         if float(np.linalg.norm(residual)) <= goal:
             break
-        if should_stop is not None and should_stop():
-            raise Cancelled("the reconstruction was cancelled")
+        stop_if_asked(should_stop)
         preconditioned = _solve_equal(residual, eigenvalues)
         new_product = float(np.vdot(residual, preconditioned))
         direction = preconditioned + np.float32(new_product / product) * direction

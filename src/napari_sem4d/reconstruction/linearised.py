@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
 from napari_sem4d.physics.threads import for_each_batch
@@ -149,8 +149,7 @@ class Linearised:
         direction = np.zeros_like(right)
         product = 1.0
         for step in range(most):
-            if should_stop is not None and should_stop():
-                raise Cancelled("cancelled")
+            stop_if_asked(should_stop)
             better = self._precondition(residual)
             before, product = product, dot(residual, better)
             if product <= goal:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.region import Region
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
@@ -295,8 +295,7 @@ class _Run:
 
     def _check(self) -> None:
         """Between any two pieces of work that take a while."""
-        if self._should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(self._should_stop)
 
     def _evaluate(self, height_px: NDArray[np.float32]) -> _Surface:
         import torch

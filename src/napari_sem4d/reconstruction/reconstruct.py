@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sem4d.model.errors import Cancelled, InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap, Reason
 from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
@@ -131,7 +131,7 @@ def reconstruct(
             estimate = replace(estimate, reason=_for_the_network(estimate, part))
     if selected is not None:
         estimate = estimate.only(selected)
-    _stop(should_stop)
+    stop_if_asked(should_stop)
     judged = z_scale(part.setup, mean_levels(part.images) - part.channels.offset)
     if judged.reason:
         remarks.append(f"arbitrary z scale: {judged.reason}")
@@ -168,7 +168,7 @@ def _made_ready(
         stack = alignment.images
         remarks.append(alignment.remark)
         drift = dict(zip(setup.detector_names, alignment.shifts_px.tolist(), strict=True))
-    _stop(should_stop)
+    stop_if_asked(should_stop)
     field = Field.of(stack.shape[1:], scan.pixel_size_nm)
     table = reflectance(setup, round(field.half_width_mm, 6))
     check_geometry(setup, table)
@@ -176,7 +176,7 @@ def _made_ready(
     channels = solve_channels(stack, setup, table, field, saturation=scan.saturation, level_region=level_region)
     remarks += channels.remarks
     remarks += check_wiring(stack, channels, setup, table, scan.saturation, scan.scan_rotation_deg)
-    _stop(should_stop)
+    stop_if_asked(should_stop)
     tell(0.3)
     return Part(stack, field, setup, table, channels, scan.pixel_size_nm, scan.saturation), remarks, drift
 
@@ -262,11 +262,6 @@ def _remarks_on_setup(setup: Setup, estimate: Estimate) -> list[str]:
             "mark a known bump or pit"
         )
     return remarks
-
-
-def _stop(should_stop: Callable[[], bool] | None) -> None:
-    if should_stop is not None and should_stop():
-        raise Cancelled("cancelled")
 
 
 def _ignore(share: float) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.reconstruction.integration import integrate
@@ -83,8 +83,7 @@ def draw_samples(
     sigma_x, sigma_y = np.sqrt(np.minimum(variance_x, cap)), np.sqrt(np.minimum(variance_y, cap))
     samples = np.empty((count, *height_nm.shape), np.float32)
     for index in range(count):
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(should_stop)
         noise = [rng.standard_normal(height_nm.shape, np.float32) for _ in range(2)]
         samples[index] = height_nm + integrate(sigma_x * noise[0], sigma_y * noise[1], pixel_size_nm)
         samples[index] += _smooth_error(model_sigma_nm, blur_px, rng)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.registration.moving import shift_image
 
 REACH = 40  # pixels of drift against the first segment that are searched
@@ -86,27 +86,26 @@ def common_surface(
     Cancelled
         When ``should_stop`` returned True.
     """
-    stop = should_stop if should_stop is not None else _never
     if images[0].size > _MOST_PIXELS:
-        _check(stop)
+        stop_if_asked(should_stop)
         half = common_surface(_halved(images), views, should_stop=should_stop)
         return replace(half, shifts=2 * half.shifts, sigma=2 * half.sigma, closure=2 * half.closure)
-    shifts = _search(_Scene.of(images, views, stop), stop)
+    shifts = _search(_Scene.of(images, views, should_stop), should_stop)
     for window, searches in enumerate(_WINDOWS):
-        _check(stop)
+        stop_if_asked(should_stop)
         moved = _covered(np.stack([shift_image(image, shift) for image, shift in zip(images, shifts, strict=True)]))
-        scene = _Scene.of(moved if window == 0 else _first_order(moved, views, stop), views, stop)
+        scene = _Scene.of(moved if window == 0 else _first_order(moved, views, should_stop), views, should_stop)
         step = np.zeros_like(shifts)
         for _ in range(searches):
-            step = _along_the_views(scene, step, views, stop)
+            step = _along_the_views(scene, step, views, should_stop)
             for _ in range(_TURNS):
-                step = _climb(scene.joint_spectra(scene.variances(step)), step, scene, stop)
+                step = _climb(scene.joint_spectra(scene.variances(step)), step, scene, should_stop)
         shifts = shifts + step
     variances = scene.variances(step)
     return CommonSurface(
         shifts=shifts,
         sigma=_sigma(scene.joint_spectra(variances), step, scene),
-        closure=_closure(scene, variances, step, stop),
+        closure=_closure(scene, variances, step, should_stop),
         evidence=scene.evidence(variances),
         explained=scene.explained(variances),
     )
@@ -129,10 +128,10 @@ class _Scene:
     columns: NDArray[np.float64]
 
     @classmethod
-    def of(cls, images: Image, views: NDArray[np.float64], stop: Callable[[], bool]) -> _Scene:
+    def of(cls, images: Image, views: NDArray[np.float64], stop: Callable[[], bool] | None) -> _Scene:
         spectra = []
         for image in images:
-            _check(stop)
+            stop_if_asked(stop)
             spectra.append(fft.rfft2(_structure(image)).astype(np.complex64))
         shape = (images.shape[1], images.shape[2])
         rows, columns = fft.fftfreq(shape[0]), fft.rfftfreq(shape[1])
@@ -265,7 +264,7 @@ def _responses(views: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([counting, views[:, 0] * towards, views[:, 1] * towards], axis=1)
 
 
-def _first_order(images: Image, views: NDArray[np.float64], stop: Callable[[], bool]) -> Image:
+def _first_order(images: Image, views: NDArray[np.float64], stop: Callable[[], bool] | None) -> Image:
     """Images without what is quadratic in the slope.
 
     Of pits and islands, which are not as often up as down, the square of the slope looks like a shift of each image
@@ -278,14 +277,14 @@ def _first_order(images: Image, views: NDArray[np.float64], stop: Callable[[], b
         scaled.append(np.where(present, (image - np.median(values)) / max(float(values.std()), 1e-30), 0.0))
     smooth = np.stack([ndimage.gaussian_filter(image, _SLOPE_SIGMA) for image in scaled])
     _, p, q = np.tensordot(np.linalg.pinv(_responses(views)), smooth, axes=1)
-    _check(stop)
+    stop_if_asked(stop)
     squares = np.stack([p * p, p * q, q * q])
     terms = np.stack([np.ones_like(p), p, q, *np.gradient(p), *np.gradient(q), *squares])[:, present]
     normal = terms @ terms.T
     normal += 1e-9 * np.trace(normal) / len(normal) * np.eye(len(normal))
     cleaned = []
     for image in scaled:
-        _check(stop)
+        stop_if_asked(stop)
         quadratic = np.linalg.solve(normal, terms @ image[present])[-3:]
         cleaned.append(np.where(present, image - np.tensordot(quadratic, squares, axes=1), np.nan))
     return np.asarray(cleaned, np.float32)
@@ -319,11 +318,11 @@ def _covered(images: Image) -> Image:
     return images[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _search(scene: _Scene, stop: Callable[[], bool]) -> NDArray[np.float64]:
+def _search(scene: _Scene, stop: Callable[[], bool] | None) -> NDArray[np.float64]:
     """Whole-pixel shifts of the largest likelihood: from the peaks of each pair with the first, then one at a time."""
     maps: dict[Pair, NDArray[np.float32]] = {}
     for pair, spectrum in scene.guessed_spectra().items():
-        _check(stop)
+        stop_if_asked(stop)
         maps[pair] = np.asarray(fft.irfft2(spectrum, s=scene.shape), np.float32)
     count = len(scene.spectra)
     reach = min(REACH, (min(scene.shape) - 1) // 2)
@@ -403,13 +402,13 @@ def _derivatives(
 
 
 def _climb(
-    spectra: dict[Pair, Spectrum], shifts: NDArray[np.float64], scene: _Scene, stop: Callable[[], bool]
+    spectra: dict[Pair, Spectrum], shifts: NDArray[np.float64], scene: _Scene, stop: Callable[[], bool] | None
 ) -> NDArray[np.float64]:
     """Newton's method with steps that never lose, to a thousandth of a pixel."""
     shifts = shifts.copy()
     value, gradient, hessian = _derivatives(spectra, shifts, scene)
     for _ in range(15):
-        _check(stop)
+        stop_if_asked(stop)
         curvatures, axes = np.linalg.eigh(hessian)
         bounded = np.maximum(np.abs(curvatures), 0.05 * max(float(np.abs(curvatures).max()), 1e-30))
         step = (axes @ ((axes.T @ gradient) / bounded)).reshape(-1, 2)
@@ -437,7 +436,7 @@ def towards_segments(views: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _along_the_views(
-    scene: _Scene, shifts: NDArray[np.float64], views: NDArray[np.float64], stop: Callable[[], bool]
+    scene: _Scene, shifts: NDArray[np.float64], views: NDArray[np.float64], stop: Callable[[], bool] | None
 ) -> NDArray[np.float64]:
     """Take the best of several moves of all images towards their segments.
 
@@ -446,7 +445,7 @@ def _along_the_views(
     pattern = towards_segments(views)
     best, most = shifts, -math.inf
     for length in _LENGTHS:
-        _check(stop)
+        stop_if_asked(stop)
         trial = shifts + length * pattern
         evidence = scene.evidence(scene.variances(trial))
         if evidence > most:
@@ -463,13 +462,13 @@ def _sigma(spectra: dict[Pair, Spectrum], shifts: NDArray[np.float64], scene: _S
 
 
 def _closure(
-    scene: _Scene, variances: NDArray[np.float64], shifts: NDArray[np.float64], stop: Callable[[], bool]
+    scene: _Scene, variances: NDArray[np.float64], shifts: NDArray[np.float64], stop: Callable[[], bool] | None
 ) -> float:
     """Root mean square misfit of each pair's own shift, weighted with what the pair can tell."""
     count = len(shifts)
     design, apart, weights = [], [], []
     for i, j in scene.pairs:
-        _check(stop)
+        stop_if_asked(stop)
         spectrum = scene.pair_spectrum((i, j), variances)
         correlation = fft.irfft2(spectrum, s=scene.shape)
         middle = np.round(shifts[j] - shifts[i]).astype(int)
@@ -489,12 +488,3 @@ def _closure(
     solution = np.linalg.lstsq(matrix * weight, values * weight, rcond=None)[0]
     misfit = ((values - matrix @ solution) ** 2).sum(axis=1)
     return float(np.sqrt((misfit * weight[:, 0] ** 2).sum() / (weight**2).sum()))
-
-
-def _check(stop: Callable[[], bool]) -> None:
-    if stop():
-        raise Cancelled("cancelled")
-
-
-def _never() -> bool:
-    return False

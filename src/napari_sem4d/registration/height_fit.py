@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from napari_sem4d.model.errors import Cancelled, InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.registration.height_levels import SMALLEST_SIDE, Level, Pair, covered, indices_of
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
@@ -62,8 +62,7 @@ def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar
     matrix, place = start.matrix.copy(), start(centre[None])[0]
     at = _linearised(pixels, places, heights, spline, reference, matrix, place, reach)
     for _ in range(_STEPS):
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(should_stop)
         basis = _similarity(matrix) if similar else np.eye(6)
         change = basis @ _solved(np.column_stack([at.toward @ basis, at.linear]), at)[: basis.shape[1]]
         moved = float(np.abs(change).max()) * reach

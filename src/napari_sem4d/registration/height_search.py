@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.registration.height_levels import SMALLEST_SIDE, Level, Pair, covered, grid_places, indices_of
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
@@ -60,8 +60,7 @@ def search_places(
     turns = np.deg2rad(np.arange(0.0, 360.0, TURN_STEP_DEG))
     found: list[Candidate] = []
     for done, (flip, turn) in enumerate((f, t) for f in ((1.0, -1.0) if mirror else (1.0,)) for t in turns):
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled")
+        stop_if_asked(should_stop)
         matrix = np.array([[math.cos(turn), -math.sin(turn)], [flip * math.sin(turn), flip * math.cos(turn)]])
         at = indices_of(grid @ matrix.T + middle, reference.pixel_nm)
         turned = ndimage.map_coordinates(reference.height, at, order=1, mode="constant").reshape(side, side)

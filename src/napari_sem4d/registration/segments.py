@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 from skimage.registration import phase_cross_correlation
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.registration.common_surface import REACH, CommonSurface, common_surface, towards_segments
 from napari_sem4d.registration.moving import shift_image
 
@@ -160,8 +160,7 @@ def estimate_shifts(
     design, measured, likeness = [], [], 1.0
     for i in range(count):
         for j in range(i + 1, count):
-            if should_stop is not None and should_stop():
-                raise Cancelled("cancelled")
+            stop_if_asked(should_stop)
             shift, error, _ = phase_cross_correlation(
                 spectra[i], spectra[j], space="fourier", upsample_factor=_UPSAMPLING, normalization=None
             )

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from scipy import ndimage
 from torch import Tensor
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.physics.vift.contraction import condition, contraction
 from napari_sem4d.physics.vift.network import Architecture, Network
 from napari_sem4d.physics.vift.training_data import Examples, setup_of
@@ -162,8 +162,7 @@ def train(
         rng = np.random.default_rng((seed, epoch))
         total = none = 0.0
         for number, index in enumerate(rng.permutation(len(data))):
-            if should_stop is not None and should_stop():
-                raise Cancelled("training cancelled: the checkpoint of the last epoch stays")
+            stop_if_asked(should_stop, "training cancelled: the checkpoint of the last epoch stays")
             step = epoch * len(data) + number
             warm = min(1.0, (step + 1) / 200)
             for group in optimiser.param_groups:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.setup import AnnularSegment, Setup
 from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.field import Field
@@ -180,8 +180,7 @@ def make_all(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"examples_{first + index:05d}.npz" for index in range(count)]
     for index, path in enumerate(paths):
-        if should_stop is not None and should_stop():
-            raise Cancelled("cancelled; finished files stay and are not made again")
+        stop_if_asked(should_stop, "cancelled; finished files stay and are not made again")
         if not path.exists():
             make_examples(first + index).write(path)
         if progress is not None:
