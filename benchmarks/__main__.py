@@ -17,9 +17,10 @@ DATA = SCENES.with_name("data")
 
 # Each imports what it measures: a benchmark runs where another's libraries are missing (a display, for one).
 def _speed(scenes: Path) -> Iterator[Table]:
-    from benchmarks.speed import speed_table
+    from benchmarks.speed import reconstruction_table, speed_table
 
     yield speed_table()
+    yield reconstruction_table()
 
 
 def _accuracy(scenes: Path) -> Iterator[Table]:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
 import napari
 import numpy as np
+import tifffile
 from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication
 
 from napari_sem4d import SemSeries, Setup, read_sem, simulate
+from napari_sem4d.session.measuring import level, read_figures, table_text
 from napari_sem4d.session.references import Reference
 from napari_sem4d.session.samples import sample_path
 from napari_sem4d.viewer.scan_view import Purpose
+from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.dock import ReconstructDock
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -156,12 +160,23 @@ def measure(camera: Photographer) -> None:
     camera.pause(0.3)
     dock.pages.currentWidget().ensureWidgetVisible(box)
     camera.take("measure")
+    print_figures(bench)
     box.undo_button.click()
     camera.wait(lambda: not bench.shown_run.levelling and not bench.busy)
     box.clear_button.click()
     box.toggle.click()
     for drawn in bench.marks.layers.values():
         drawn.remove()
+
+
+def print_figures(bench: Workbench) -> None:
+    """Print what was read, and what the same tools read on the true surface, for the table of measuring.md."""
+    run, measuring = bench.shown_run, bench.session.measuring
+    print(table_text(measuring.lines))
+    truth = replace(run.unlevelled, height_nm=tifffile.imread(sample_path("islands_truth.tif")), samples=None)
+    for tool in ("volume", "step"):
+        for name, figure in read_figures(level(truth, run.levelling), tool, measuring.marks).figures:
+            print(f"{name}, true\t{figure.value:.9g}\t{figure.unit}")
 
 
 def ellipse(camera: Photographer) -> None:
