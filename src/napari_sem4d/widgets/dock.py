@@ -1,7 +1,8 @@
-"""The dock widget: three steps, and the button that every step leads to. The steps are files of their own."""
+"""The dock widget: its steps, and the button that every step leads to. The steps are files of their own."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
@@ -28,11 +29,6 @@ from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.reconstruct_panel import ReconstructPanel
 
-_STEPS = (
-    ("&1  Data", "Files, grouping, pixel size"),
-    ("&2  Detectors", "Where the segments sit"),
-    ("&3  Reconstruct", "Method, area, result"),
-)
 _WIDTH = 424
 
 
@@ -54,6 +50,11 @@ class ReconstructDock(QWidget):
         self.data_panel = DataPanel(self.workbench)
         self.detectors_panel = DetectorsPanel(self.workbench)
         self.reconstruct_panel = ReconstructPanel(self.workbench)
+        self._steps: tuple[tuple[str, str, QWidget], ...] = (
+            ("&1  Data", "Files, grouping, pixel size", self.data_panel),
+            ("&2  Detectors", "Where the segments sit", self.detectors_panel),
+            ("&3  Reconstruct", "Method, area, result", self.reconstruct_panel),
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addLayout(self._step_row())
@@ -75,13 +76,12 @@ class ReconstructDock(QWidget):
         self.pages = QStackedWidget()
         self.step_buttons: list[QPushButton] = []
         group = QButtonGroup(self)
-        panels = (self.data_panel, self.detectors_panel, self.reconstruct_panel)
-        for index, ((text, tip), panel) in enumerate(zip(_STEPS, panels, strict=True)):
+        for text, tip, panel in self._steps:
             button = QPushButton(text)
             button.setToolTip(tip)
             button.setCheckable(True)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.clicked.connect(lambda checked, i=index: self.show_step(i))
+            button.clicked.connect(partial(self._turn_to, panel))
             group.addButton(button)
             row.addWidget(button)
             self.step_buttons.append(button)
@@ -127,6 +127,9 @@ class ReconstructDock(QWidget):
         """Turn to a step, counted from 0."""
         self.pages.setCurrentIndex(index)
         self.step_buttons[index].setChecked(True)
+
+    def _turn_to(self, panel: QWidget, checked: bool = False) -> None:
+        self.show_step(next(index for index, (_, _, other) in enumerate(self._steps) if other is panel))
 
     def refresh(self, *_: object) -> None:
         """Show whether a run can start or is going on."""
