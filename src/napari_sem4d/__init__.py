@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_sem4d import dynamics, metrology, physics, reconstruction
     from napari_sem4d.dynamics.series import reconstruct_series
-    from napari_sem4d.io.heights import read_height, write_height
+    from napari_sem4d.io.export import write_height
+    from napari_sem4d.io.heights import read_height
     from napari_sem4d.io.sem import read_sem
     from napari_sem4d.metrology.comparison import compare
     from napari_sem4d.model import (
@@ -53,7 +54,7 @@ _PUBLIC = {
     ),
     "read_sem": "napari_sem4d.io.sem",
     "read_height": "napari_sem4d.io.heights",
-    "write_height": "napari_sem4d.io.heights",
+    "write_height": "napari_sem4d.io.export",
     "compare": "napari_sem4d.metrology.comparison",
     "simulate": "napari_sem4d.physics.instrument",
     "reconstruct": "napari_sem4d.reconstruction.reconstruct",

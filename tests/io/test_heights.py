@@ -13,7 +13,8 @@ import pytest
 import tifffile
 
 from napari_sem4d.io import heights
-from napari_sem4d.io.heights import read_height, read_height_series, write_height
+from napari_sem4d.io.export import write_height
+from napari_sem4d.io.heights import read_height, read_height_series
 from napari_sem4d.io.sem import read_sem
 from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region
 

@@ -100,7 +100,7 @@ def _truth() -> NDArray[np.float32]:
 
 
 def _write(height: HeightMap, numbers: dict[str, Any], output: Path) -> None:
-    from napari_sem4d.io.heights import write_height
+    from napari_sem4d.io.export import write_height
 
     text = json.dumps(numbers, indent=1) + "\n"
     targets = [output / name for name in ("height.tif", "height.npz", "numbers.json")]

@@ -64,8 +64,8 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
+    from napari_sem4d.io.export import write_height
     from napari_sem4d.io.grouping import image_files
-    from napari_sem4d.io.heights import write_height
     from napari_sem4d.model.region import Region
     from napari_sem4d.model.scale_budget import ScaleBudget
 

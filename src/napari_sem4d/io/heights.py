@@ -1,4 +1,4 @@
-"""Height maps and series of them as files: 32-bit TIFF for other programs, .npz with everything."""
+"""Height maps and series of them in our own files: 32-bit TIFF for other programs, .npz with everything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sem4d.io import tiff
-from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.io.scan_file import HEIGHT_MARK
 from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region
 
@@ -30,31 +29,8 @@ _SERIES_ARRAYS = ("height_nm", "sigma_nm", "time_s")
 _ABOUT = "about"
 
 
-def write_height(result: HeightMap | HeightSeries, path: str | os.PathLike[str]) -> None:
-    """Write a height map or a series by the extension of ``path``, whole or not at all.
-
-    ``.tif``: 32-bit floating point, which ImageJ opens with pixel size and unit; a series becomes a stack in time.
-    The unit of z stands in the description, "a.u." when the z scale is arbitrary. ``.npz``: all arrays, and the rest
-    as JSON.
-
-    Raises
-    ------
-    InputError
-        If the extension is another one or the file cannot be written; an older file stays as it was.
-    """
-    target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in {".tif", ".tiff", ".npz"}:
-        raise InputError(f"cannot write {target}: heights are written as .tif or .npz, choose one of them")
-    with whole_file(target) as file:
-        if suffix == ".npz":
-            _write_npz(result, file)
-        else:
-            _write_tiff(result, file)
-
-
 def read_height(path: str | os.PathLike[str]) -> HeightMap:
-    """Read a height map that :func:`write_height` wrote.
+    """Read a height map that ``write_height`` wrote.
 
     From ``.tif`` only height, pixel size, z scale, region and provenance come back; sigma is NaN then.
 
@@ -89,7 +65,7 @@ def read_height(path: str | os.PathLike[str]) -> HeightMap:
 
 
 def read_height_series(path: str | os.PathLike[str]) -> HeightSeries:
-    """Read a series of height maps that :func:`write_height` wrote.
+    """Read a series of height maps that ``write_height`` wrote.
 
     Raises
     ------
@@ -109,7 +85,7 @@ def read_height_series(path: str | os.PathLike[str]) -> HeightSeries:
     )
 
 
-def _about(result: HeightMap | HeightSeries) -> dict[str, Any]:
+def about_result(result: HeightMap | HeightSeries) -> dict[str, Any]:
     """Return everything that is no array, as JSON types."""
     uncertainty = result.z_scale_uncertainty
     about: dict[str, Any] = {
@@ -143,21 +119,23 @@ def _common(about: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_npz(result: HeightMap | HeightSeries, file: BinaryIO) -> None:
+def write_npz(result: HeightMap | HeightSeries, file: BinaryIO) -> None:
+    """Write all arrays, and the rest as JSON."""
     names = _MAP_ARRAYS if isinstance(result, HeightMap) else _SERIES_ARRAYS
     arrays = {name: np.asarray(value) for name in names if (value := getattr(result, name)) is not None}
-    text = json.dumps(_about(result), default=str, allow_nan=True)
+    text = json.dumps(about_result(result), default=str, allow_nan=True)
     np.savez(file, **arrays, **{_ABOUT: np.asarray(text)})  # type: ignore[arg-type]
 
 
-def _write_tiff(result: HeightMap | HeightSeries, file: BinaryIO) -> None:
+def write_tiff(result: HeightMap | HeightSeries, file: BinaryIO) -> None:
+    """Write the heights as 32-bit floating point, which ImageJ opens with pixel size and unit; a series as a stack."""
     heights = np.asarray(result.height_nm, dtype=np.float32)
     metadata: dict[str, Any] = {
         "unit": "nm",
         "axes": "TYX" if heights.ndim == 3 else "YX",
         "vunit": result.unit,
         "content": f"{HEIGHT_MARK.decode()}, z in {result.unit}, x and y in nm",
-        "Info": json.dumps(_about(result), default=str),
+        "Info": json.dumps(about_result(result), default=str),
     }
     if isinstance(result, HeightSeries) and len(result.time_s) > 1:
         metadata["finterval"] = float(np.diff(result.time_s).mean())

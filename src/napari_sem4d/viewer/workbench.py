@@ -552,7 +552,7 @@ def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: Should
 
 
 def _write(result: Result, path: Path) -> Path:
-    from napari_sem4d.io.heights import write_height
+    from napari_sem4d.io.export import write_height
 
     write_height(result, path)
     return path
