@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_sem4d.model import Region, SemSeries
+from napari_sem4d.model.mesh import height_mesh
 from napari_sem4d.viewer.drawn_areas import area_of
 from napari_sem4d.viewer.layers import Heights, height_layer, robust_limits, scan_layers, scan_limits, surface_layer
-from napari_sem4d.viewer.mesh import height_mesh
 
 
 def heights(frames: int = 3, unit: str = "nm") -> Heights:

@@ -12,8 +12,9 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_sem4d.model import HeightMap, Region, SemSeries
+from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.session import Run
-from napari_sem4d.viewer.mesh import Mesh, shaded_colors
+from napari_sem4d.viewer.mesh import shaded_colors
 from napari_sem4d.viewer.reader import layer_data
 
 # Perceptually uniform and readable with every common colour vision deficiency.

@@ -13,6 +13,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Surface
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_sem4d.model.mesh import Mesh, height_mesh
 from napari_sem4d.viewer.layers import (
     Heights,
     Limits,
@@ -22,7 +23,7 @@ from napari_sem4d.viewer.layers import (
     surface_layer,
     surface_name,
 )
-from napari_sem4d.viewer.mesh import Mesh, height_mesh, natural_exaggeration
+from napari_sem4d.viewer.mesh import natural_exaggeration
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
