@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_sem4d.io.heights import read_height
     from napari_sem4d.io.sem import read_sem
     from napari_sem4d.metrology.comparison import compare
+    from napari_sem4d.metrology.tip import Tip
     from napari_sem4d.model import (
         AnnularSegment,
         Disc,
@@ -56,6 +57,7 @@ _PUBLIC = {
     "read_height": "napari_sem4d.io.heights",
     "write_height": "napari_sem4d.io.export",
     "compare": "napari_sem4d.metrology.comparison",
+    "Tip": "napari_sem4d.metrology.tip",
     "simulate": "napari_sem4d.physics.instrument",
     "reconstruct": "napari_sem4d.reconstruction.reconstruct",
     "reconstruct_series": "napari_sem4d.dynamics.series",
@@ -75,6 +77,7 @@ __all__ = [
     "SignedSum",
     "Specimen",
     "Term",
+    "Tip",
     "compare",
     "dynamics",
     "metrology",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from napari_sem4d.metrology.levelling import remove_plane
+from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.registration.height_levels import resampled
@@ -213,6 +214,9 @@ def compare(
     *,
     start: PlaneTransform | None = None,
     mirror: bool = False,
+    tip: Tip | Literal["estimate"] | None = None,
+    distortion: bool | None = None,
+    line_steps: bool = False,
     progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Comparison:
@@ -231,6 +235,13 @@ def compare(
         Place of the map on the reference by hand, then only refined.
     mirror : bool
         Search mirrored references as well.
+    tip : Tip or "estimate", optional
+        Shape of the tip that scanned the reference: the map is dilated by it before it is compared. ``"estimate"``
+        takes the radius that leaves the least misfit.
+    distortion : bool, optional
+        Whether the reference is bent smoothly, sideways and in height; default: if the maps give evidence of it.
+    line_steps : bool
+        Whether lines of the reference have jumped in height; each gets an offset of its own.
     progress : callable, optional
         Gets the fraction done, 0 to 1.
     should_stop : callable, optional
