@@ -52,6 +52,13 @@ def reconstruct(
     frame: Annotated[
         int | None, typer.Option(help="Scan of a series to reconstruct, from 0; without it all.", min=0)
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Height map on the pixels of the scan, for example of an AFM, with which analytic or vift begin in "
+            "place of the photometric surface."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
     output: Annotated[
         list[Path] | None,
@@ -66,6 +73,7 @@ def reconstruct(
     """Reconstruct the height map of a scan, or of every scan in a series."""
     from napari_sem4d.io.export import write_height
     from napari_sem4d.io.grouping import image_files
+    from napari_sem4d.io.heights import read_height
     from napari_sem4d.model.region import Region
     from napari_sem4d.model.scale_budget import ScaleBudget
 
@@ -75,13 +83,14 @@ def reconstruct(
     targets = output or [Path(f"{files[0].stem}_height.tif")]
     if len({target.resolve() for target in targets}) < len(targets):
         raise typer.BadParameter("the same --output is given twice")
-    sources = image_files(files)
+    sources = [*image_files(files), *([] if start is None else [start])]
     for target in targets:
         check_target(target, SUFFIXES, sources)
 
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
-    _check_frame(series, frame, level, reference)
+    _check_frame(series, frame, level, reference, start)
+    begin = None if start is None else read_height(start)
     chosen = cast("Method", method.value)
     with terminal.progress_bar("Reconstructing") as progress:
         height: HeightMap | HeightSeries
@@ -95,8 +104,8 @@ def reconstruct(
             from napari_sem4d.reconstruction.reconstruct import reconstruct as reconstruct_scan
 
             height = reconstruct_scan(
-                series, used, method=chosen, roi=roi, level_region=level, frame=frame or 0, seed=seed,
-                progress=progress,
+                series, used, method=chosen, roi=roi, level_region=level, frame=frame or 0, start=begin,
+                seed=seed, progress=progress,
             )  # fmt: skip
     write_all([(target, partial(write_height, height)) for target in targets])
     for message in height.warnings:
@@ -131,12 +140,16 @@ def _setup(path: Path | None, series: SemSeries) -> Setup:
     return proposal
 
 
-def _check_frame(series: SemSeries, frame: int | None, level: Region | None, reference: Region | None) -> None:
+def _check_frame(
+    series: SemSeries, frame: int | None, level: Region | None, reference: Region | None, start: Path | None
+) -> None:
     if frame is not None and frame >= len(series):
         raise InputError(f"there is no scan {frame}, the files hold {len(series)}; --frame counts from 0")
     whole_series = frame is None and len(series) > 1
     if whole_series and level is not None:
         raise InputError("--level-region is for one scan; choose it with --frame, or give a --reference-region")
+    if whole_series and start is not None:
+        raise InputError("--start is for one scan; choose it with --frame")
     if not whole_series and reference is not None:
         raise InputError("--reference-region is for a series of scans; give a --level-region for one scan")
 

@@ -155,6 +155,7 @@ class Refined:
 def refine(
     problem: Problem,
     start_nm: NDArray[np.float32],
+    rough_nm: NDArray[np.float32] | None = None,
     *,
     progress: Callable[[float], object] = lambda share: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -167,6 +168,9 @@ def refine(
     problem : Problem
     start_nm : (y, x) float32
         Height to begin with.
+    rough_nm : (y, x) float32, optional
+        Height from the data with all their noise, from which the prior takes its first scale; None: the start. A start
+        from elsewhere may be too smooth, and a prior that expects such a surface would keep it so.
     progress : callable
         Called with the finished share, 0 to 1.
     should_stop : callable
@@ -180,7 +184,7 @@ def refine(
     Cancelled
         When ``should_stop`` returned True.
     """
-    run = _Run(problem, start_nm, should_stop)
+    run = _Run(problem, start_nm, start_nm if rough_nm is None else rough_nm, should_stop)
     first = 0.0
     while True:
         expected = run.prepare()
@@ -210,10 +214,17 @@ class _Surface:
 class _Run:
     """State of one run: surface, weights, prior, quadratic, memory."""
 
-    def __init__(self, problem: Problem, start_nm: NDArray[np.float32], should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        start_nm: NDArray[np.float32],
+        rough_nm: NDArray[np.float32],
+        should_stop: Callable[[], bool],
+    ) -> None:
         self._problem, self._should_stop = problem, should_stop
         self._likelihood = problem.likelihood
         self._prior = CurvaturePrior(problem.spectrum)
+        self._rough = rough_nm / np.float32(problem.pixel_size_nm)
         self._memory = _Memory()
         self._gain_ratio = np.ones(len(problem.open_gain))
         self._history: list[float] = []
@@ -358,7 +369,7 @@ class _Run:
         )  # fmt: skip
         self._known = ndimage.gaussian_filter(self._response.information(), _INFORMATION_PX, mode="nearest")
         self._check()
-        self._prior.adapt(surface.height, self._known)
+        self._prior.adapt(surface.height if self._steps else self._rough, self._known)
         self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
 
     def _misfit(self) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Re
 from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
 from napari_sem4d.reconstruction.slope_calibration import calibrated
 from napari_sem4d.reconstruction.spectrum import Spectrum
+from napari_sem4d.reconstruction.start import Start
 from napari_sem4d.reconstruction.uncertainty import (
     loop_model_sigma,
     loop_noise_sigma,
@@ -41,6 +42,7 @@ def model_based(
     range_error: float,
     samples: int,
     seed: int,
+    start: Start | None = None,
     *,
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
@@ -61,6 +63,8 @@ def model_based(
         How far the brightness may be from that of its patch, where the model knows brightness; None: free.
     range_error : float
         Share of what the finite range takes away that the model does not give back.
+    start : Start, optional
+        With what to begin in place of the photometric height.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
     """
@@ -74,7 +78,8 @@ def model_based(
     pixel = part.pixel_size_nm
     slopes = measured_slopes(part, should_stop)
     progress(0.03)
-    start = integrated(slopes.slope_x, slopes.slope_y, slopes, pixel, should_stop)
+    photometric = integrated(slopes.slope_x, slopes.slope_y, slopes, pixel, should_stop)
+    begin = photometric if start is None else start.joined(photometric, around, _mean_factor(part.setup))
     progress(0.05)
     problem = Problem(
         forward=make_forward(part.setup, part.shape, pixel, part.field),
@@ -90,8 +95,10 @@ def model_based(
     def show(step: LoopStep) -> object:
         return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
-    found = refine(problem, start, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show)
-    estimate = _estimate(part, slopes, start, found, range_error, samples, seed, ask, progress)
+    found = refine(
+        problem, begin, photometric, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show
+    )
+    estimate = _estimate(part, slopes, photometric, found, range_error, samples, seed, ask, progress)
     return estimate.crop(inner)
 
 
@@ -114,7 +121,7 @@ def _mean_factor(setup: Setup) -> float:
 def _estimate(
     part: Part,
     slopes: SlopeMap,
-    start: NDArray[np.float32],
+    photometric: NDArray[np.float32],
     found: Refined,
     range_error: float,
     samples: int,
@@ -123,7 +130,8 @@ def _estimate(
     progress: Callable[[float], object],
 ) -> Estimate:
     pixel = part.pixel_size_nm
-    height, scale = _calibrated_height(part, slopes, start, found.height_nm, should_stop), _mean_factor(part.setup)
+    height = _calibrated_height(part, slopes, photometric, found.height_nm, should_stop)
+    scale = _mean_factor(part.setup)
     facets = facet_signals(*slopes_of(found.height_nm, pixel), part, should_stop)
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
@@ -157,7 +165,7 @@ def _estimate(
 def _calibrated_height(
     part: Part,
     slopes: SlopeMap,
-    start: NDArray[np.float32],
+    photometric: NDArray[np.float32],
     height: NDArray[np.float32],
     should_stop: Callable[[], bool],
 ) -> NDArray[np.float32]:
@@ -173,7 +181,7 @@ def _calibrated_height(
         return height * np.float32(factor)
     pixel = part.pixel_size_nm
     measured = integrated(*calibrated(slopes.slope_x, slopes.slope_y, part.setup), slopes, pixel, should_stop)
-    change = calibrated(*slopes_of(height - start, pixel), part.setup)
+    change = calibrated(*slopes_of(height - photometric, pixel), part.setup)
     whole = measured + integrated(*change, slopes, pixel, should_stop)
     return np.asarray(whole - whole.mean(dtype=np.float64), np.float32)
 

@@ -24,6 +24,7 @@ from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
+from napari_sem4d.reconstruction.start import take_start
 from napari_sem4d.reconstruction.wiring import check_wiring
 from napari_sem4d.reconstruction.z_scale import ZScale, z_scale
 from napari_sem4d.registration.segments import align_segments
@@ -52,6 +53,7 @@ def reconstruct(
     level_region: Region | None = None,
     frame: int = 0,
     samples: int = 16,
+    start: HeightMap | ArrayLike | None = None,
     progress: Callable[[float], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_step: Callable[[LoopStep], object] | None = None,
@@ -81,6 +83,10 @@ def reconstruct(
         Which scan of a series.
     samples : int
         Draws from the distribution of the height error, for the sigma of derived figures; 0 for a quick look.
+    start : HeightMap or (y, x) array, optional
+        Surface with which a model-based method begins in place of the photometric one, for example an AFM map: heights
+        in nm on the pixels of the scan or of the region, as ``Comparison.reference_nm`` holds them; NaN where nothing
+        is known. It is a start and no data: its tilt, its scale and its errors are forgotten on the way.
     progress : callable, optional
         Called with the finished share, 0 to 1.
     should_stop : callable, optional
@@ -100,15 +106,21 @@ def reconstruct(
     ------
     InputError
         For input that gives no height: fewer than three detectors or all on one side, images of different sizes, no
-        pixel size, unknown material, a geometry that sees nothing, a region outside the image.
+        pixel size, unknown material, a geometry that sees nothing, a region outside the image, a start on other pixels
+        or for the photometric method.
     Cancelled
         When ``should_stop`` returned True.
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}: this version has {', '.join(METHODS)}")
+    if method == "photometric" and start is not None:
+        raise InputError(
+            "the method photometric begins with no surface: choose analytic or vift, or leave the start out"
+        )
     tell = progress if progress is not None else _ignore
     scan = take_in(images, setup, pixel_size_nm, frame)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
+    begin = None if start is None else take_start(start, scan.images.shape[1:], region, scan.pixel_size_nm)
     tell(0.05)
     whole, remarks, drift = _made_ready(scan, level_region, tell, should_stop)
     part = whole.crop(region)
@@ -124,7 +136,7 @@ def reconstruct(
         open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
         estimate = model_based(
             whole, region, _forward_model(method), open_gain & whole.table.counting, _BRIGHTNESS_SIGMA.get(method),
-            _RANGE_ERROR[method], samples, seed, progress=lambda share: tell(0.3 + 0.65 * share),
+            _RANGE_ERROR[method], samples, seed, begin, progress=lambda share: tell(0.3 + 0.65 * share),
             should_stop=should_stop, on_step=on_step,
         )  # fmt: skip
         if method == "vift":
@@ -147,6 +159,7 @@ def reconstruct(
         "sources": list(scan.sources),
         "segment_shifts_px": drift,
         "z_scale_budget": judged.budget.as_json(),
+        **({} if begin is None else {"start": begin.about}),
         **estimate.details,
     }
     return _height_map(part, region, estimate, judged, tuple(remarks), provenance)
