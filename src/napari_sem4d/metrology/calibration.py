@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
+from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.metrology.found_scale import stored
 from napari_sem4d.metrology.indent import VICKERS_TILT_DEG, Pyramid, find_pyramid
 from napari_sem4d.model.errors import InputError
@@ -219,6 +220,55 @@ def calibrate_on_sphere(
     return stored(
         setup, np.diag([scale_x, scale_y]), contributions, f"sphere of radius {radius_nm:g} nm", _grey_level(result)
     )
+
+
+def calibrate_on_map(
+    result: HeightMap, setup: Setup, found: Comparison, name: str, reference_sigma: float = math.nan
+) -> Setup:
+    """Calibrate both axes alike on a map of the same place, of an AFM for example.
+
+    Parameters
+    ----------
+    result : HeightMap
+        Made with ``setup``.
+    setup : Setup
+    found : Comparison
+        Of ``result`` with the map.
+    name : str
+        Of the map.
+    reference_sigma : float
+        Relative uncertainty of the map's own z scale; NaN when it is not known, and then not counted.
+
+    Raises
+    ------
+    InputError
+        If the place of the map is not trusted, or one of the two is upside down.
+    """
+    if not found.trusted:
+        raise InputError(
+            f"the place of {name} is not trusted ({'; '.join(found.reasons)}): its heights cannot set the z scale"
+        )
+    if not found.z_gain > 0:
+        raise InputError(
+            f"the heights of {name} go the other way round (z-gain {found.z_gain:.2g}): check the azimuths of the "
+            "segments, or mirror the reference"
+        )
+    contributions = [
+        Contribution(
+            name="z-gain",
+            value=f"{found.z_gain:.4g} ± {found.z_gain_sigma:.2g}",
+            relative_sigma=found.z_gain_sigma / found.z_gain,
+        )
+    ]
+    if math.isfinite(reference_sigma):
+        contributions.append(
+            Contribution(
+                name="z scale of the reference",
+                value=f"± {100 * reference_sigma:.2g} %",
+                relative_sigma=reference_sigma,
+            )
+        )
+    return stored(setup, np.eye(2) / found.z_gain, contributions, f"height map {name}", _grey_level(result))
 
 
 def slope_matrix(measured: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.model.region import window_of
+from napari_sem4d.session.afm import Afm
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
 from napari_sem4d.session.measuring import Levelling, Measuring
@@ -56,6 +57,7 @@ class Session:
         self.measuring = Measuring()
         self._runs: dict[int, Run] = {}
         self._current_id = 0
+        self.afm = Afm(self)
 
     # The scan ---------------------------------------------------------------------------------------------
 

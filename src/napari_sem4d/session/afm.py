@@ -1,0 +1,342 @@
+"""The AFM map that a result is checked with: what was read, where it lies on the scan, what was found. No science."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_sem4d.metrology.calibration import calibrate_on_map
+from napari_sem4d.metrology.comparison import Comparison, compare
+from napari_sem4d.metrology.levelling import level_on
+from napari_sem4d.model import HeightMap, InputError, Region
+from napari_sem4d.model.conditions import with_conditions
+from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.session.afm_figures import Cloud, HeightPair, cloud_of, first_line, pm, read_pair
+from napari_sem4d.session.areas import Corner
+from napari_sem4d.session.calibration import Found
+from napari_sem4d.session.run import Run
+
+if TYPE_CHECKING:
+    from napari_sem4d.session.session import Session
+
+MapLevelling: TypeAlias = Literal["none", "plane", "lines"]  # Python 3.11
+Turn: TypeAlias = Literal["left", "right", "mirror", "upside"]  # Python 3.11
+
+LEVELLINGS: Mapping[MapLevelling, str] = {
+    "plane": "Plane taken off",
+    "lines": "Line by line",
+    "none": "As it is in the file",
+}
+PAIRS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a map is turned before it is used: readers of AFM files differ in it.
+
+    Attributes
+    ----------
+    quarters : int
+        Quarter turns counter-clockwise, 0 to 3.
+    mirrored : bool
+        Whether left and right are changed, before it is turned.
+    """
+
+    quarters: int = 0
+    mirrored: bool = False
+
+    def then(self, turn: Turn) -> Orientation:
+        """Return the orientation after one more turn of what is seen: mirror is left for right, upside top for foot."""
+        if turn in ("left", "right"):
+            return replace(self, quarters=(self.quarters + (1 if turn == "left" else -1)) % 4)
+        quarters = -self.quarters if turn == "mirror" else 2 - self.quarters
+        return Orientation(quarters % 4, not self.mirrored)
+
+    def of(self, plane: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return an array (..., y, x) in this orientation."""
+        first = np.flip(plane, -1) if self.mirrored else plane
+        return np.ascontiguousarray(np.rot90(first, self.quarters, axes=(-2, -1)))
+
+    @property
+    def words(self) -> str:
+        """What was done, empty for nothing."""
+        turned = {0: "", 1: "a quarter to the left", 2: "half a turn", 3: "a quarter to the right"}[self.quarters]
+        return ", ".join(words for words in ("mirrored" if self.mirrored else "", turned) if words)
+
+
+def prepared(raw: HeightMap, orientation: Orientation, levelling: MapLevelling) -> HeightMap:
+    """Return a map as it is used for the comparison: turned, then levelled.
+
+    Raises
+    ------
+    InputError
+        If it has too few pixels to be levelled.
+    """
+    height = np.asarray(orientation.of(raw.height_nm), np.float32)
+    valid = np.asarray(orientation.of(raw.valid), np.bool_)
+    turned = replace(
+        raw,
+        height_nm=height,
+        valid=valid,
+        sigma_nm=np.asarray(orientation.of(raw.sigma_nm), np.float32),
+        shadow=np.zeros_like(valid),
+        brightness=np.ones_like(height),
+        predicted=np.empty((0, *height.shape), np.float32),
+        residual=np.empty((0, *height.shape), np.float32),
+        samples=None,
+        reason=None,
+        region=Region.full((height.shape[0], height.shape[1])),
+    )
+    if levelling == "plane":
+        return level_on(turned, turned.valid)
+    if levelling == "lines":
+        from napari_sem4d.metrology.levelling import level_lines
+
+        return level_lines(turned)
+    return turned
+
+
+def moved(place: PlaneTransform, by_nm: NDArray[np.float64]) -> PlaneTransform:
+    """Return a transform for places that are counted from ``by_nm`` (x, y)."""
+    return PlaneTransform(place.matrix, place.matrix @ by_nm + place.offset_nm)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """What comparing a result with an AFM map gave.
+
+    Attributes
+    ----------
+    run : Run
+    result, reference : HeightMap
+    comparison : Comparison
+    cloud : Cloud
+        Some of the pixels, for the plots of heights and of differences.
+    pair : HeightPair
+        Both along a line across the overlap.
+    """
+
+    run: Run
+    result: HeightMap
+    reference: HeightMap
+    comparison: Comparison
+    cloud: Cloud
+    pair: HeightPair
+
+
+def origin_of(result: HeightMap) -> NDArray[np.float64]:
+    """Place (x, y) in nm of the first pixel of a map on the image of the scan."""
+    region = result.region
+    return np.array([region.column_start, region.row_start], np.float64) * result.pixel_size_nm
+
+
+def check(
+    run: Run,
+    reference: HeightMap,
+    start: PlaneTransform | None,
+    *,
+    mirror: bool = False,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Check:
+    """Compare the result of a run with an AFM map.
+
+    Parameters
+    ----------
+    run : Run
+    reference : HeightMap
+    start : PlaneTransform or None
+        From places on the image of the scan, to begin with; None searches all turns and places.
+    mirror : bool
+        Search mirrored maps as well.
+    progress, should_stop : callable, optional
+
+    Raises
+    ------
+    InputError
+        If the run has no single map, or the maps do not overlap or are too small.
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    result = run.result
+    if not isinstance(result, HeightMap):
+        raise InputError("A comparison needs the height map of one scan: choose 'Only the scan shown' and reconstruct.")
+    begin = None if start is None else moved(start, origin_of(result))
+    found = compare(result, reference, start=begin, mirror=mirror, progress=progress, should_stop=should_stop)
+    pair = read_pair(result, found.reference_nm, first_line(found.difference_nm))
+    return Check(run, result, reference, found, cloud_of(result, found), pair)
+
+
+def z_scale_of(found: Check, name: str, reference_sigma: float) -> Found:
+    """Return the setup of a run with the z scale of the AFM map that its result was compared with.
+
+    Parameters
+    ----------
+    found : Check
+    name : str
+        Of the AFM map.
+    reference_sigma : float
+        Relative uncertainty of the AFM's own z scale; NaN when it is not known.
+
+    Raises
+    ------
+    InputError
+        If the place of the map is not trusted.
+    """
+    run = found.run
+    setup = calibrate_on_map(found.result, run.setup, found.comparison, name, reference_sigma)
+    metadata = run.series.with_detectors(setup.detector_names).channel_metadata
+    gain, sigma = found.comparison.z_gain, found.comparison.z_gain_sigma
+    words = f"The map is {pm(gain, sigma)} times as high as {name}."
+    return Found(run.setup, with_conditions(setup, metadata), words)
+
+
+class Afm:
+    """The AFM map of one window, and what is known of its place.
+
+    Attributes
+    ----------
+    name : str
+        Of the file or layer; empty when there is none.
+    channels : tuple of str
+        Height channels of the file, when it has several.
+    channel : str
+    orientation : Orientation
+    levelling : MapLevelling
+    raw, reference : HeightMap or None
+        As it was read, and as it is used.
+    place : PlaneTransform or None
+        From places (x right, y down, nm) on the image of the scan to places on ``reference``.
+    check : Check or None
+        Goes when the map, its place or the result changes.
+    """
+
+    changed: ClassVar[Signal] = Signal(description="Another map or orientation, or another finding")
+    moved: ClassVar[Signal] = Signal(description="The map lies at another place")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.name = ""
+        self.channels: tuple[str, ...] = ()
+        self.channel = ""
+        self.orientation = Orientation()
+        self.levelling: MapLevelling = "plane"
+        self.raw: HeightMap | None = None
+        self.reference: HeightMap | None = None
+        self.place: PlaneTransform | None = None
+        self.check: Check | None = None
+        self._series = session.series
+        session.series_changed.connect(self._follow_scan)
+
+    def set_map(self, name: str, raw: HeightMap, reference: HeightMap, channels: tuple[str, ...], channel: str) -> None:
+        """Take another map, or another channel of it; ``reference`` is made of ``raw`` by :func:`prepared`."""
+        self.name, self.raw, self.reference = name, raw, reference
+        self.channels, self.channel = channels, channel
+        self.place, self.check = None, None
+        self.changed.emit()
+
+    def set_reference(self, reference: HeightMap, orientation: Orientation, levelling: MapLevelling) -> None:
+        """Take the same map otherwise turned or levelled; its middle stays where it is."""
+        turned = orientation != self.orientation
+        middle = self.middle_nm
+        self.orientation, self.levelling, self.reference, self.check = orientation, levelling, reference, None
+        if turned and middle is not None and self.place is not None:
+            self.place = placed_at(middle, self.place.matrix, reference)
+        self.changed.emit()
+
+    def remove(self) -> None:
+        """Let go of the map and of all that was found with it."""
+        self.name, self.raw, self.reference, self.place, self.check = "", None, None, None, None
+        self.channels, self.channel, self.orientation = (), "", Orientation()
+        self.changed.emit()
+
+    # Where it lies -------------------------------------------------------------------------------------------
+
+    @property
+    def middle_nm(self) -> NDArray[np.float64] | None:
+        """Place (x, y) of the middle of the map on the image of the scan."""
+        if self.reference is None or self.place is None:
+            return None
+        return np.asarray(self.place.inverse()(_middle(self.reference)[None])[0])
+
+    def place_at(self, place: PlaneTransform) -> None:
+        """Take another place by hand; what was found at the old one goes."""
+        self.place = place
+        self._drop_check()
+        self.moved.emit()
+
+    def lay_on(self, result: HeightMap) -> None:
+        """Lay the map upright on the middle of a result, if it has no place yet."""
+        if self.reference is not None and self.place is None:
+            rows, columns = result.height_nm.shape
+            middle = origin_of(result) + np.array([columns - 1, rows - 1]) / 2 * result.pixel_size_nm
+            self.place_at(placed_at(middle, np.eye(2), self.reference))
+
+    def turn_to(self, angle_deg: float) -> None:
+        """Turn the map about its middle, to an angle counter-clockwise on the screen."""
+        middle = self.middle_nm
+        if self.place is None or self.reference is None or middle is None:
+            return
+        by = np.radians(angle_deg - self.place.rotation_deg)
+        cos, sin = np.cos(by), np.sin(by)
+        # y runs down: what turns counter-clockwise on the screen has the sign of the sine changed
+        turn = np.array([[cos, sin], [-sin, cos]])
+        to_scan = turn @ np.linalg.inv(self.place.matrix)
+        self.place_at(placed_at(middle, np.linalg.inv(to_scan), self.reference))
+
+    # What was found ------------------------------------------------------------------------------------------
+
+    def set_check(self, found: Check) -> None:
+        """Take what a comparison found, and the place that it refined."""
+        self.check = found
+        self.place = moved(found.comparison.transform, -origin_of(found.result))
+        self.moved.emit()
+        self.changed.emit()
+
+    def set_line(self, ends: tuple[Corner, ...] | None) -> None:
+        """Read both heights along another line, in pixels of the image of the scan; None keeps the one there is.
+
+        Raises
+        ------
+        InputError
+            If it is shorter than a pixel or not on the map.
+        """
+        found = self.check
+        if found is None or ends is None:
+            return
+        row, column = found.result.region.row_start, found.result.region.column_start
+        first, last = ((r - row, c - column) for r, c in ends)
+        pair = read_pair(found.result, found.comparison.reference_nm, (first, last))
+        self.check = replace(found, pair=pair)
+        self.changed.emit()
+
+    def follow_result(self, run: Run | None) -> None:
+        """Let go of what was found on another result."""
+        if self.check is not None and (run is None or run.result is not self.check.result):
+            self._drop_check()
+
+    def _drop_check(self) -> None:
+        if self.check is not None:
+            self.check = None
+            self.changed.emit()
+
+    def _follow_scan(self) -> None:
+        if self._session.series is not self._series:
+            self._series = self._session.series
+            self.place = None  # the image that it was laid on has gone
+            self._drop_check()
+
+
+def placed_at(middle_nm: NDArray[np.float64], matrix: NDArray[np.float64], reference: HeightMap) -> PlaneTransform:
+    """Return the transform with a matrix that lays the middle of ``reference`` on a place (x, y) of the scan."""
+    return PlaneTransform(matrix, _middle(reference) - matrix @ middle_nm)
+
+
+def _middle(reference: HeightMap) -> NDArray[np.float64]:
+    rows, columns = reference.height_nm.shape
+    return np.array([columns - 1, rows - 1]) / 2 * reference.pixel_size_nm
