@@ -23,7 +23,8 @@ from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
 from napari_sem4d.reconstruction.brightness import BrightnessPrior
 from napari_sem4d.reconstruction.likelihood import Likelihood
-from napari_sem4d.reconstruction.linearised import Linearised, dot, respond
+from napari_sem4d.reconstruction.linearised import Linearised, Response, dot, respond
+from napari_sem4d.reconstruction.model_transfer import measured_transfer, ripple
 from napari_sem4d.reconstruction.prior import CurvaturePrior
 from napari_sem4d.reconstruction.spectrum import Spectrum
 
@@ -240,6 +241,8 @@ class _Run:
         self._surface = self._evaluate((start_nm / np.float32(problem.pixel_size_nm)).astype(np.float32))
         self._weights = self._likelihood.weights(self._surface.signals)
         self._fit = self._likelihood.fit(self._surface.signals, self._weights, self._bright)
+        self._spectrum = self._measure_transfer()
+        self._prior = CurvaturePrior(self._spectrum)
 
     def prepare(self) -> float:
         """Find the next direction; returns how much the objective should fall along it, per pixel."""
@@ -298,7 +301,7 @@ class _Run:
             information=self._known,
             curvature_weight=self._prior.weight,
             curvature=self._prior.tau,
-            spectrum=self._problem.spectrum,
+            spectrum=self._spectrum,
             chi_square=tuple(self._history),
             evaluations=self.evaluations,
             converged=converged,
@@ -318,6 +321,22 @@ class _Run:
         answer = self._problem.forward.signals(leaf, self._check)
         return _Surface(height, leaf, answer, answer.detach().cpu().numpy())
 
+    def _respond(self) -> Response:
+        return respond(
+            self._surface.height, self._surface.signals, self._fit.brightness, self._weights, self._problem.table,
+            self._problem.field, self._bright.trust,
+        )  # fmt: skip
+
+    def _measure_transfer(self) -> Spectrum:
+        """Let the forward model say how strongly it answers to each wavelength around the start."""
+        import torch
+
+        spectrum = self._problem.spectrum
+        change = ripple(spectrum)
+        with torch.no_grad():
+            changed = self._evaluate(self._surface.height + change).signals
+        return measured_transfer(spectrum, self._respond(), change, changed - self._surface.signals)
+
     def _data_gradient(self) -> NDArray[np.float32]:
         """Gradient of the likelihood with respect to the height in pixels; frees the forward model's graph."""
         import torch
@@ -329,7 +348,7 @@ class _Run:
         return np.asarray(of_height.cpu().numpy() * np.float32(self._problem.pixel_size_nm), np.float32)
 
     def _solve(self, right: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._linear = Linearised(self._problem.spectrum, self._response, self._prior.weight)
+        self._linear = Linearised(self._spectrum, self._response, self._prior.weight)
         self._solution = self._linear.solve(right, self._solution, should_stop=self._should_stop)
         return self._solution
 
@@ -363,14 +382,11 @@ class _Run:
         self._weights = self._weights / self._excess
         self._fit = self._likelihood.fit(surface.signals, self._weights, self._bright)
         self._check()
-        self._response = respond(
-            surface.height, surface.signals, self._fit.brightness, self._weights, problem.table, problem.field,
-            self._bright.trust,
-        )  # fmt: skip
+        self._response = self._respond()
         self._known = ndimage.gaussian_filter(self._response.information(), _INFORMATION_PX, mode="nearest")
         self._check()
         self._prior.adapt(surface.height if self._steps else self._rough, self._known)
-        self._share = problem.spectrum.fitted_share(self._known, self._prior.weight)
+        self._share = self._spectrum.fitted_share(self._known, self._prior.weight)
 
     def _misfit(self) -> NDArray[np.float32]:
         """Variance around each pixel over that of the noise, at least 1: data count less where the fit is worse.

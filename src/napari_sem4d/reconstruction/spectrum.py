@@ -28,25 +28,37 @@ class Spectrum:
     setup : Setup
     shape : (rows, columns)
     pixel_size_nm : float
+    answer : tuple of (n,) float64, optional
+        Waves in radians a pixel, and how much more strongly than by blur alone the signals answer to them.
 
     Attributes
     ----------
     exit_radius_px : float
         Radius r90 within which nine tenths of the electrons leave.
+    waves : (rows, columns) float32
+        Squared wave number of each wave, in radians a pixel.
     slope : (rows, columns) float32
         Squared transfer of the central differences along both axes, per pixel.
     curvature : (rows, columns) float32
         Squared transfer of the second differences.
     blur : (rows, columns) float32
-        Transfer of the beam and of the exit radius of the electrons.
+        Transfer of the beam and of the exit radius of the electrons, times the answer.
     """
 
-    def __init__(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        shape: tuple[int, int],
+        pixel_size_nm: float,
+        answer: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    ) -> None:
+        self._setup, self._pixel_size_nm, self._answer = setup, pixel_size_nm, answer
         self.shape = shape
         self._beam, *self._exit = blur_widths_px(setup, pixel_size_nm)
         r90_nm = find_material(setup.material).exit_radius_nm(setup.beam_energy_kev or NOMINAL_ENERGY_KEV)
         self.exit_radius_px = r90_nm / pixel_size_nm
         rows, columns = (np.pi * np.arange(n) / n for n in shape)
+        self.waves = (rows[:, None] ** 2 + columns[None, :] ** 2).astype(np.float32)
         self.slope, self.curvature, self.blur = self._transfers(rows, columns)
         reach = math.ceil(BLUR_REACH * max(self._beam, *self._exit))
         self._pad = min(reach, shape[0] // 2), min(reach, shape[1] // 2)
@@ -67,7 +79,13 @@ class Spectrum:
         k2 = x * x + y * y
         narrow, wide = (np.exp(-0.5 * w * w * k2) for w in self._exit)
         blur = np.exp(-0.5 * self._beam**2 * k2) * (0.5 * narrow + 0.5 * wide)
+        if self._answer is not None:
+            blur *= np.interp(np.sqrt(k2), *self._answer)
         return slope.astype(np.float32), curvature.astype(np.float32), blur.astype(np.float32)
+
+    def answering(self, waves: NDArray[np.float64], ratio: NDArray[np.float64]) -> Spectrum:
+        """Return the spectrum of signals that answer ``ratio`` times as strongly to ``waves`` (n,), radians a pixel."""
+        return Spectrum(self._setup, self.shape, self._pixel_size_nm, (waves, ratio))
 
     def blurred(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Blur images (..., y, x), their edges going on as in the forward model."""
