@@ -81,8 +81,11 @@ class EmissionField(Protocol):
 class ForwardModel(Protocol):
     """A model that computes the signals of one setup from heights."""
 
-    def signals(self, height_nm: Any) -> Any:
-        """Signals (..., detector, y, x) of heights (..., y, x), both torch tensors."""
+    def signals(self, height_nm: Any, ask: Callable[[], object] | None = None) -> Any:
+        """Signals (..., detector, y, x) of heights (..., y, x), both torch tensors.
+
+        ``ask`` is called often and may raise to end the computation.
+        """
 
 
 def setup_under(setup: Setup, specimen: Specimen, beam: Beam) -> Setup:
@@ -124,9 +127,9 @@ class ForwardModelField:
     beam: Beam
     make_model: Callable[[Setup, tuple[int, int], float], ForwardModel]
 
-    def signals(self, setup: Setup) -> NDArray[np.float32]:
-        """See :class:`EmissionField`."""
-        return self._modelled(setup_under(setup, self.specimen, self.beam))
+    def signals(self, setup: Setup, ask: Callable[[], object] | None = None) -> NDArray[np.float32]:
+        """See :class:`EmissionField`; ``ask`` is called often and may raise to end the computation."""
+        return self._modelled(setup_under(setup, self.specimen, self.beam), ask)
 
     def radiance(self, directions: NDArray[np.float64], threshold_kev: float) -> NDArray[np.float32]:
         """See :class:`EmissionField`: signals of narrow diodes far away, per steradian.
@@ -144,13 +147,13 @@ class ForwardModelField:
             out[chosen] = self._modelled(setup) / solid_angles[:, None, None]
         return out
 
-    def _modelled(self, setup: Setup) -> NDArray[np.float32]:
+    def _modelled(self, setup: Setup, ask: Callable[[], object] | None = None) -> NDArray[np.float32]:
         import torch  # takes a second to load, and the Monte Carlo does without
 
         height = self.specimen.height_nm
         model = self.make_model(setup, (height.shape[0], height.shape[1]), self.specimen.pixel_size_nm)
         with torch.no_grad():
-            return np.asarray(model.signals(torch.as_tensor(height)).cpu().numpy(), np.float32)
+            return np.asarray(model.signals(torch.as_tensor(height), ask).cpu().numpy(), np.float32)
 
 
 _DIODES_AT_ONCE = 8  # bounds the memory of a model

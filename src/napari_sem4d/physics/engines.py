@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
@@ -87,7 +88,7 @@ class ForwardModelEngine(ABC):
 
     def emission(
         self, specimen: Specimen, beam: Beam, *, progress: Progress = None, should_stop: ShouldStop = None
-    ) -> EmissionField:
+    ) -> ForwardModelField:
         """See :class:`Engine`."""
         if specimen.interface_nm is not None:
             raise InputError("only the Monte Carlo knows a film on a substrate: use the engine montecarlo")
@@ -98,7 +99,7 @@ class ForwardModelEngine(ABC):
     ) -> NDArray[np.float32]:
         """See :class:`Engine`."""
         stop_if_asked(should_stop)
-        signals = self.emission(specimen, Beam.of(setup)).signals(setup)
+        signals = self.emission(specimen, Beam.of(setup)).signals(setup, partial(stop_if_asked, should_stop))
         if progress is not None:
             progress(1.0)
         return signals
