@@ -1,14 +1,17 @@
-"""Writing a file whole or not at all. No formats."""
+"""Writing a file or a folder whole or not at all. No formats."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from napari_sem4d.model import InputError
+
+_STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
 @contextmanager
@@ -34,3 +37,33 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside ``path`` that takes its name only when everything has been written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or ``path`` is something that must not be replaced: a file, or a folder that is no
+        Zarr store. An older store stays as it was until then.
+    """
+    if path.exists() and not any((path / name).is_file() for name in _STORE_MARKS):
+        raise InputError(f"{path} exists and is no Zarr folder; choose another name")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
