@@ -1,4 +1,7 @@
-"""Height maps and series of them in our own files: 32-bit TIFF for other programs, .npz with everything."""
+"""Height maps and series of them in our own files: 32-bit TIFF for other programs, .npz with everything.
+
+Other programs' files are handed on.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sem4d.io import tiff
-from napari_sem4d.io.scan_file import HEIGHT_MARK
+from napari_sem4d.io.scan_file import HEIGHT_MARK, is_own_result
 from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region
 
 _LARGEST_BYTES = 16 * 1024**3
@@ -29,17 +32,44 @@ _SERIES_ARRAYS = ("height_nm", "sigma_nm", "time_s")
 _ABOUT = "about"
 
 
-def read_height(path: str | os.PathLike[str]) -> HeightMap:
-    """Read a height map that ``write_height`` wrote.
+def read_height(
+    path: str | os.PathLike[str],
+    channel: str | None = None,
+    *,
+    unit: str | None = None,
+    pixel_size_nm: float | None = None,
+) -> HeightMap:
+    """Read a height map: one that ``write_height`` wrote, or that of an AFM, a profilometer or another program.
 
-    From ``.tif`` only height, pixel size, z scale, region and provenance come back; sigma is NaN then.
+    Bruker Nanoscope, Nanosurf, Asylum (.ibw), JPK, Park, Gwyddion, SDF, X3P, Zygo, XYZ and floating-point TIFF are
+    known by their content. Rows run down as in the vendor's own display. Missing and masked pixels are NaN and not
+    ``valid``; sigma is NaN. Pixels that are not square are resampled to the finer side, with a warning.
+
+    From our own ``.tif`` only height, pixel size, z scale, region and provenance come back, from ``.npz`` everything.
+
+    Parameters
+    ----------
+    path : path
+    channel : str, optional
+        Which channel of several; words may be left out (``"retrace"``). Default: the first height recorded on the way
+        forth.
+    unit : str, optional
+        Unit of the heights (``"nm"``, ``"µm"``, ``"m"``) where the file states none; without it they are in
+        arbitrary units.
+    pixel_size_nm : float, optional
+        Pixel size where the file states none or a wrong one.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, too large, a series, or was written by another program.
+        If the file is missing, damaged, too large, a series, of a format that is not read, or has no such height
+        channel; the message lists the channels.
     """
     source = Path(path)
+    if source.suffix.lower() != ".npz" and not is_own_result(source):
+        from napari_sem4d.io.foreign_heights import read_foreign_height
+
+        return read_foreign_height(source, channel, unit, pixel_size_nm)
     about, arrays = _read(source)
     if about.get("kind") != "map":
         raise InputError(f"{source} holds a series of height maps; read it with read_height_series")
