@@ -232,7 +232,7 @@ def test_every_format_takes_or_refuses_a_series(surface: HeightMap, tmp_path: Pa
     movie = HeightSeries.from_frames([surface, surface], np.array([0.0, 2.0]))
     for suffix, chosen in FORMATS.items():
         if chosen.takes_series:
-            assert check_format(movie, f"h{suffix}") == suffix
+            assert check_format(f"h{suffix}", is_series=True, unit="nm") == suffix
         else:
             with pytest.raises(InputError, match=r"single map, not a series; choose \.tif"):
                 write_height(movie, tmp_path / f"h{suffix}")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from napari_sem4d.io.atomic import check_replaceable, move_into_place
 from napari_sem4d.model.errors import InputError
 
 Write = Callable[[Path], object]
@@ -19,14 +20,17 @@ def check_target(target: Path, suffixes: Sequence[str], inputs: Sequence[Path] =
     Raises
     ------
     InputError
-        If the ending is unknown, the folder is missing or read-only, or the file is one of the inputs.
+        If the ending is unknown, the folder is missing or read-only, the file is one of the inputs, or a folder that
+        is no Zarr store would be replaced.
     """
     if target.suffix.lower() not in suffixes:
         raise InputError(f"{target}: an output must end in {' or '.join(suffixes)}; choose one with --output")
     folder = target.parent
     if not folder.is_dir():
         raise InputError(f"{target}: there is no folder {folder}; make it first or choose another --output")
-    if target.is_dir():
+    if target.suffix.lower() == ".zarr":
+        check_replaceable(target)
+    elif target.is_dir():
         raise InputError(f"{target} is a folder; give a file name with --output")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{target}: the folder {folder} cannot be written to; choose another --output")
@@ -73,7 +77,7 @@ def write_all(files: Sequence[tuple[Path, Write]]) -> None:
                 raise InputError(str(error).replace(str(staged), str(target))) from error
         for target, _ in files:
             try:
-                os.replace(staging[target.parent] / target.name, target)
+                move_into_place(staging[target.parent] / target.name, target)
             except OSError as error:
                 raise InputError(_explain(target, error)) from error
     finally:

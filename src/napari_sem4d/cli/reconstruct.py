@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
     from napari_sem4d.reconstruction.reconstruct import Method
 
-SUFFIXES = (".tif", ".tiff", ".npz")
-
-
 # By name, since loading the algorithms for ``--help`` would take seconds; a test holds them against METHODS.
 MethodName = enum.StrEnum("MethodName", {name: name for name in METHOD_WORDS})  # type: ignore[misc]  # not a literal
 _MOST_ACCURATE = MethodName("vift")
@@ -65,13 +62,14 @@ def reconstruct(
         typer.Option(
             "--output",
             "-o",
-            help="Height map to write: .tif (32 bit, with pixel size and unit) or .npz (everything); may be repeated. "
-            "A series becomes a stack in time. Default: the first file's name with _height.tif.",
+            help="Height map to write; may be repeated. The ending says how: .tif, .npz (everything), .gwy, .x3p, .sdf, "
+            ".ome.zarr, .stl, .ply, .obj, .csv, .xyz. Series: .tif, .npz, .ome.zarr. Default: the first file's name with "
+            "_height.tif.",
         ),
     ] = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
-    from napari_sem4d.io.export import write_height
+    from napari_sem4d.io.export import SUFFIXES, write_height
     from napari_sem4d.io.grouping import image_files
     from napari_sem4d.io.heights import read_height
     from napari_sem4d.model.region import Region

@@ -46,24 +46,42 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If it cannot be written, or ``path`` is something that must not be replaced: a file, or a folder that is no
-        Zarr store. An older store stays as it was until then.
+        If it cannot be written, or ``path`` must not be replaced (see :func:`check_replaceable`). An older store stays
+        as it was until then.
     """
-    if path.exists() and not any((path / name).is_file() for name in _STORE_MARKS):
-        raise InputError(f"{path} exists and is no Zarr folder; choose another name")
+    check_replaceable(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
         yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        move_into_place(temporary, path)
     except OSError as error:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
         ) from error
     finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace by a Zarr folder what is none: nobody's photographs are lost by a wrong name.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.exists() and not any((path / name).is_file() for name in _STORE_MARKS):
+        raise InputError(f"{path} exists and is no Zarr folder; choose another name")
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Give a finished file or folder its name; an older one goes when the new one is there."""
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.is_dir():  # which no system replaces by another in one step
+        os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -74,6 +74,7 @@ FORMATS: Mapping[str, Format] = {
     ".xyz": Format("XYZ, points", "A line x y z for each pixel with a height, in nm."),
 }  # fmt: skip
 """By ending, ``.tiff`` is ``.tif``."""
+SUFFIXES = (*FORMATS, ".tiff")
 
 
 def format_of(path: str | os.PathLike[str]) -> tuple[str, Format]:
@@ -91,8 +92,16 @@ def format_of(path: str | os.PathLike[str]) -> tuple[str, Format]:
     return suffix, FORMATS[suffix]
 
 
-def check_format(result: HeightMap | HeightSeries, path: str | os.PathLike[str]) -> str:
-    """Return the ending by which ``result`` can be written to ``path``.
+def check_format(path: str | os.PathLike[str], *, is_series: bool, unit: str) -> str:
+    """Return the ending by which a result can be written to ``path``.
+
+    Parameters
+    ----------
+    path : path
+    is_series : bool
+        Whether the result is a series.
+    unit : {"nm", "a.u."}
+        Of its heights.
 
     Raises
     ------
@@ -100,14 +109,14 @@ def check_format(result: HeightMap | HeightSeries, path: str | os.PathLike[str])
         If the format does not hold such a result; the message names formats that do.
     """
     suffix, chosen = format_of(path)
-    if isinstance(result, HeightSeries) and not chosen.takes_series:
+    if is_series and not chosen.takes_series:
         others = ", ".join(s for s, f in FORMATS.items() if f.takes_series)
         raise InputError(f"cannot write {path}: {chosen.label} holds a single map, not a series; choose {others}")
-    if result.unit != "nm" and chosen.only_metres:
+    if unit != "nm" and chosen.only_metres:
         others = ", ".join(s for s, f in FORMATS.items() if not f.only_metres)
         raise InputError(
-            f"cannot write {path}: {chosen.label} knows only metres, and these heights are in {result.unit}; give "
-            f"black levels or a calibration in the setup, or choose {others}"
+            f"cannot write {path}: {chosen.label} knows only metres, and these heights are in {unit}; give black levels "
+            f"or a calibration in the setup, or choose {others}"
         )
     return suffix
 
@@ -146,7 +155,8 @@ def write_height(
     Cancelled
         When ``should_stop`` returned True.
     """
-    suffix, target = check_format(result, path), Path(path)
+    target = Path(path)
+    suffix = check_format(target, is_series=isinstance(result, HeightSeries), unit=result.unit)
     if suffix == ".zarr":
         from napari_sem4d.io.write_zarr import write_zarr
 
