@@ -62,9 +62,9 @@ def reconstruct(
         typer.Option(
             "--output",
             "-o",
-            help="Height map to write; may be repeated. The ending says how: .tif, .npz (everything), .gwy, .x3p, .sdf, "
-            ".ome.zarr, .stl, .ply, .obj, .csv, .xyz. Series: .tif, .npz, .ome.zarr. Default: the first file's name with "
-            "_height.tif.",
+            help="Height map to write; may be repeated. The ending says how: .tif, .npz (everything), .gwy, .x3p, "
+            ".sdf, .ome.zarr, .stl, .ply, .obj, .csv, .xyz. Series: .tif, .npz, .ome.zarr. "
+            "Default: the first file's name with _height.tif.",
         ),
     ] = None,
 ) -> None:

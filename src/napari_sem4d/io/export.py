@@ -115,8 +115,8 @@ def check_format(path: str | os.PathLike[str], *, is_series: bool, unit: str) ->
     if unit != "nm" and chosen.only_metres:
         others = ", ".join(s for s, f in FORMATS.items() if not f.only_metres)
         raise InputError(
-            f"cannot write {path}: {chosen.label} knows only metres, and these heights are in {unit}; give black levels "
-            f"or a calibration in the setup, or choose {others}"
+            f"cannot write {path}: {chosen.label} knows only metres, and these heights are in {unit}; give black "
+            f"levels or a calibration in the setup, or choose {others}"
         )
     return suffix
 
