@@ -101,11 +101,17 @@ def _heights(scenes: Path) -> Iterator[Table]:
     yield heights_table()
 
 
+def _start(scenes: Path) -> Iterator[Table]:
+    from benchmarks.start import start_table
+
+    yield start_table()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
-    "calibration": _calibration, "heights": _heights,
+    "calibration": _calibration, "heights": _heights, "start": _start,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -118,6 +124,7 @@ ONLY_WHEN_ASKED = (
     "registration",
     "calibration",
     "heights",
+    "start",
 )
 
 
