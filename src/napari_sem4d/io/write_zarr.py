@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_sem4d.io.heights import about_result
 from napari_sem4d.model import HeightMap, HeightSeries, Reason
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.mesh import block_mean
 
 _VERSION = "0.5"
 _CHUNK = 512
@@ -128,22 +129,13 @@ def _cells(shape: tuple[int, ...]) -> int:
     return frames * sum(math.prod(math.ceil(side / _CHUNK) for side in s[-2:]) for s in _level_shapes(shape))
 
 
-def _fours(plane: NDArray[Any]) -> NDArray[Any]:
-    rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
-    return plane[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
-
-
 def _mean_of_four(plane: NDArray[Any]) -> NDArray[Any]:
-    """Return means over 2 x 2 pixels, of those that have a value."""
-    fours = _fours(plane)
-    there = np.isfinite(fours)
-    total = np.where(there, fours, 0).sum(axis=(1, 3), dtype=np.float32)
-    number = there.sum(axis=(1, 3), dtype=np.float32)
-    return np.asarray(np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0))
+    return block_mean(plane, np.isfinite(plane), 2)[0]
 
 
 def _one_of_four(plane: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(_fours(plane)[:, 0, :, 0])
+    rows, columns = (side // 2 * 2 for side in plane.shape)
+    return np.ascontiguousarray(plane[:rows:2, :columns:2])
 
 
 def _axis_names(dimensions: int) -> tuple[str, ...]:

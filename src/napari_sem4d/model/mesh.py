@@ -69,7 +69,7 @@ def height_mesh(
     """
     usable = np.isfinite(height) if valid is None else np.isfinite(height) & valid
     step = mesh_step((height.shape[0], height.shape[1]), most_faces)
-    z, present = _block_mean(height, usable, step)
+    z, present = block_mean(height, usable, step)
     if not present.any():
         return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32))
     # Pixels without a height keep a vertex (the grid stays regular) at the mean height: no NaN, no larger extent.
@@ -90,9 +90,10 @@ def _face_count(shape: tuple[int, int], step: int) -> int:
     return 2 * max(shape[0] // step - 1, 0) * max(shape[1] // step - 1, 0)
 
 
-def _block_mean(
+def block_mean(
     height: NDArray[np.float32], usable: NDArray[np.bool_], step: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return means over square blocks of ``usable`` pixels, NaN where a block has none, and where it has any."""
     if step == 1:
         return np.where(usable, height, np.nan), usable
     rows, columns = height.shape[0] // step, height.shape[1] // step
