@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_sem4d.metrology.levelling import (
     facet_pixels,
     fit_plane,
+    level_lines,
     level_on,
     level_on_facet,
     level_on_points,
@@ -20,7 +21,7 @@ from napari_sem4d.metrology.levelling import (
     remove_plane,
     zero_on,
 )
-from napari_sem4d.model import InputError
+from napari_sem4d.model import Cancelled, InputError
 
 numbers = st.floats(-100, 100)
 sides = st.integers(3, 40)
@@ -199,3 +200,61 @@ def test_pixels_without_a_height_stay_without(as_map: Any) -> None:
     levelled = level_on(as_map(height), GROUND)
     assert np.isnan(levelled.height_nm[:, 38:]).all()
     assert np.isfinite(levelled.height_nm[:, :38]).all()
+
+
+def scanned(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A level surface with islands and noise, and the same with an offset on every line as an AFM leaves it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:120, :200]
+    surface = np.where((np.hypot(rows - 40, columns - 60) < 25) | (np.hypot(rows - 80, columns - 150) < 30), 50.0, 0.0)
+    surface = (surface + rng.normal(0.0, 0.3, surface.shape)).astype(np.float32)
+    return surface, surface + np.cumsum(rng.normal(0.0, 4.0, 120)).astype(np.float32)[:, None]
+
+
+def test_lines_are_levelled_and_islands_stay(as_map: Any) -> None:
+    surface, lines = scanned()
+    levelled = level_lines(as_map(lines))
+    error = levelled.height_nm - surface
+    assert error.std() < 0.3  # of offsets that wander by tens of nm
+    assert levelled.provenance["levelling"][0]["by"].startswith("scan lines")
+
+
+def test_excluded_pixels_say_nothing_but_are_levelled(as_map: Any) -> None:
+    """Islands on most of many lines carry the median with their edges; excluded, they do not."""
+    surface, lines = scanned(seed=1)
+    slopes = np.zeros_like(surface)
+    slopes[30:90, 20:180] = 2.0 * np.arange(60)[:, None]
+    excluded = slopes > 0
+    misled = level_lines(as_map(lines + slopes)).height_nm - surface - slopes
+    guided = level_lines(as_map(lines + slopes), excluded).height_nm - surface - slopes
+    assert misled.std() > 10
+    assert guided.std() < 1.0
+
+
+def test_lines_with_holes_and_empty_lines_are_levelled(as_map: Any) -> None:
+    surface, lines = scanned(seed=2)
+    lines[20:22] = np.nan
+    lines[:, 33] = np.nan
+    levelled = level_lines(as_map(lines)).height_nm
+    assert np.isnan(levelled[20:22]).all()
+    assert np.nanstd(levelled - surface) < 0.3
+
+
+def test_every_sample_is_levelled_by_its_own_lines(as_map: Any) -> None:
+    _, lines = scanned()
+    drawn = np.stack([lines, lines + np.linspace(0, 40, 120, dtype=np.float32)[:, None]])
+    levelled = level_lines(as_map(lines, samples=drawn))
+    assert levelled.samples is not None
+    assert levelled.sigma_nm.max() < 1e-3
+
+
+def test_levelling_lines_tells_how_far_it_is_and_stops(as_map: Any) -> None:
+    tall = as_map(np.zeros((600, 20), np.float32))
+    told: list[float] = []
+    level_lines(tall, progress=told.append)
+    assert told == sorted(told)
+    assert len(told) > 3
+    with pytest.raises(Cancelled):
+        level_lines(tall, should_stop=lambda: True)
+    with pytest.raises(InputError, match="exclude less"):
+        level_lines(tall, np.arange(20) > 2 + np.zeros((600, 1)))

@@ -1,16 +1,16 @@
-"""Planes, curvatures and zeros fitted to height maps and taken off. No images, no detectors."""
+"""Planes, curvatures, zeros and offsets of scan lines fitted to height maps and taken off. No images, no detectors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap
 
 Plane: TypeAlias = tuple[float, float, float]  # Python 3.11
@@ -22,6 +22,8 @@ _FACET_SIGMAS = 2.5
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 _FEWEST_FACET_PIXELS = 10
 _MOST_FACET_STEPS = 50
+_FEWEST_LINE_PIXELS = 5  # that two lines must have in common
+_LINES_AT_ONCE = 128  # 4096 pixels wide they take 15 ms
 _SIGMA_IS_OLD = "sigma is that of before levelling: the map has no samples to take it from"
 
 
@@ -39,12 +41,28 @@ def fit_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = N
         If fewer than three pixels are left to fit.
     """
     use = np.isfinite(height_nm) if mask is None else np.isfinite(height_nm) & mask
-    if np.count_nonzero(use) < 3:
-        raise InputError(f"{np.count_nonzero(use)} pixels are not enough for a plane: mark at least three")
-    rows, columns = np.nonzero(use)
-    design = np.stack([np.ones(rows.size), columns, rows], axis=1).astype(np.float64)
-    z0, a, b = np.linalg.lstsq(design, height_nm[use].astype(np.float64), rcond=None)[0]
-    return float(z0), float(a), float(b)
+    count = np.count_nonzero(use)
+    if count < 3:
+        raise InputError(f"{count} pixels are not enough for a plane: mark at least three")
+    rows, columns = height_nm.shape
+    # Coordinates around the middle and about 1 keep the normal equations as exact as the pixels
+    y = (np.arange(rows) - (rows - 1) / 2) / rows
+    x = (np.arange(columns) - (columns - 1) / 2) / columns
+    normal, right = np.zeros((3, 3)), np.zeros(3)
+    for start in range(0, rows, _LINES_AT_ONCE):
+        part = slice(start, start + _LINES_AT_ONCE)
+        weight = use[part].astype(np.float64)
+        heights = np.where(use[part], height_nm[part], 0.0).astype(np.float64)
+        number, along, heights_along = weight.sum(axis=1), weight @ x, heights @ x
+        normal += [
+            [number.sum(), along.sum(), number @ y[part]],
+            [along.sum(), (weight @ x**2).sum(), along @ y[part]],
+            [number @ y[part], along @ y[part], number @ y[part] ** 2],
+        ]
+        right += [heights.sum(), heights_along.sum(), heights.sum(axis=1) @ y[part]]
+    middle, slope_x, slope_y = np.linalg.lstsq(normal, right, rcond=None)[0]
+    a, b = float(slope_x) / columns, float(slope_y) / rows
+    return float(middle) - a * (columns - 1) / 2 - b * (rows - 1) / 2, a, b
 
 
 def remove_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
@@ -153,6 +171,92 @@ def zero_on(result: HeightMap, mask: NDArray[np.bool_]) -> HeightMap:
     )
 
 
+def level_lines(
+    result: HeightMap,
+    excluded: NDArray[np.bool_] | None = None,
+    *,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> HeightMap:
+    """Take off the offset of every scan line, as an AFM map needs; the scan lines are the rows.
+
+    A line is shifted until the median of its differences to the line above is zero, so that steps and islands on less
+    than half of it do not count (median of differences, Gwyddion). This takes the slope down the rows with it, and what
+    covers whole lines: level on an area afterwards. Heights count from the mean of what is not excluded. Otherwise as
+    :func:`level_on`.
+
+    Parameters
+    ----------
+    result : HeightMap
+    excluded : (y, x) bool, optional
+        Pixels that say nothing about the offsets, such as islands wider than half a line.
+    progress : callable, optional
+        Called with the fraction done.
+    should_stop : callable, optional
+        Asked at least every 0.2 s at 4096 pixels a line; True ends with :class:`~napari_sem4d.model.Cancelled`.
+
+    Raises
+    ------
+    InputError
+        If the mask has another shape than the map, or no two lines have five pixels in common to compare.
+    """
+    use = result.marked(np.ones_like(result.valid) if excluded is None else ~excluded, "what is not excluded")
+    parts = 1 if result.samples is None else 1 + len(result.samples)
+    done = 0
+
+    def take_off(z: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal done
+        first, done = done, done + 1
+
+        def tell(fraction: float) -> None:
+            if progress is not None:
+                progress((first + fraction) / parts)
+
+        offsets = line_offsets(z, use, progress=tell, should_stop=should_stop)
+        levelled: NDArray[np.float32] = z - offsets[:, None].astype(np.float32)
+        return levelled - np.float32(levelled[use].mean(dtype=np.float64))
+
+    return _changed(result, take_off, {"by": f"scan lines, {np.count_nonzero(~use)} pixels left out"})
+
+
+def line_offsets(
+    height_nm: NDArray[np.float32],
+    use: NDArray[np.bool_],
+    *,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> NDArray[np.float64]:
+    """Offset (y,) of every row, the mean zero, see :func:`level_lines`; ``use`` (y, x) marks the pixels that count.
+
+    A row without five pixels in common with the one above is compared with the last row that had; a row with nothing
+    gets the offset of its neighbour.
+
+    Raises
+    ------
+    InputError
+        If no two rows can be compared.
+    """
+    rows = height_nm.shape[0]
+    offsets = np.zeros(rows)
+    last, compared = 0, 0
+    for row in range(1, rows):
+        if row % _LINES_AT_ONCE == 0:
+            stop_if_asked(should_stop)
+            if progress is not None:
+                progress(row / rows)
+        common = use[row] & use[last]
+        offsets[row] = offsets[last]
+        if np.count_nonzero(common) >= _FEWEST_LINE_PIXELS:
+            # float32 is enough: a difference of neighbours is small
+            offsets[row] += float(np.median(height_nm[row][common] - height_nm[last][common]))
+            last, compared = row, compared + 1
+        elif np.count_nonzero(use[last]) < _FEWEST_LINE_PIXELS:
+            last = row
+    if not compared:
+        raise InputError(f"no two scan lines have {_FEWEST_LINE_PIXELS} pixels in common: exclude less")
+    return np.asarray(offsets - offsets.mean())
+
+
 def facet_pixels(height_nm: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels (y, x) of a roughly drawn area that lie on its plane: edges, dust and neighbouring facets are left out.
 
@@ -187,16 +291,22 @@ def facet_pixels(height_nm: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDA
 
 def _levelled(result: HeightMap, plane_of: Callable[[NDArray[np.float32]], Plane], by: str) -> HeightMap:
     """Take the plane of the height off the height, and that of each sample off the sample."""
-    plane = plane_of(result.height_nm)
-    height = _without(result.height_nm, plane)
+    plane, pixel = plane_of(result.height_nm), result.pixel_size_nm
+    record = {"by": by, "z0": plane[0], "slope_right": plane[1] / pixel, "slope_down": plane[2] / pixel}
+    return _changed(result, lambda z: _without(z, plane_of(z)), record)
+
+
+def _changed(
+    result: HeightMap, take_off: Callable[[NDArray[np.float32]], NDArray[np.float32]], record: dict[str, Any]
+) -> HeightMap:
+    """Level the height and every sample alike; sigma comes from the samples anew."""
+    height = take_off(result.height_nm)
     samples, sigma, warnings = result.samples, result.sigma_nm, result.warnings
     if samples is not None:
-        samples = np.stack([_without(draw, plane_of(draw)) for draw in samples])
+        samples = np.stack([take_off(draw) for draw in samples])
         sigma = np.sqrt(np.mean((samples - height) ** 2, axis=0))
-    elif _SIGMA_IS_OLD not in warnings:
+    elif _SIGMA_IS_OLD not in warnings and np.isfinite(sigma).any():
         warnings = (*warnings, _SIGMA_IS_OLD)
-    pixel = result.pixel_size_nm
-    record = {"by": by, "z0": plane[0], "slope_right": plane[1] / pixel, "slope_down": plane[2] / pixel}
     return replace(
         result,
         height_nm=height,
