@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_sem4d.metrology.calibration import calibrate_on_map
 from napari_sem4d.metrology.comparison import Comparison, compare
-from napari_sem4d.metrology.levelling import level_on
+from napari_sem4d.metrology.levelling import level_lines, level_on
 from napari_sem4d.model import HeightMap, InputError, Region
 from napari_sem4d.model.conditions import with_conditions
 from napari_sem4d.registration.plane_transform import PlaneTransform
@@ -33,6 +33,7 @@ LEVELLINGS: Mapping[MapLevelling, str] = {
     "none": "As it is in the file",
 }
 PAIRS = 3
+_GAP = 0.05  # of the width of a result, between it and a map beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +70,35 @@ class Orientation:
         return ", ".join(words for words in ("mirrored" if self.mirrored else "", turned) if words)
 
 
-def prepared(raw: HeightMap, orientation: Orientation, levelling: MapLevelling) -> HeightMap:
-    """Return a map as it is used for the comparison: turned, then levelled.
+def prepared(
+    raw: HeightMap,
+    orientation: Orientation,
+    levelling: MapLevelling,
+    *,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> HeightMap:
+    """Return a map as it is used for the comparison: levelled, then turned.
 
     Raises
     ------
     InputError
         If it has too few pixels to be levelled.
+    Cancelled
+        When ``should_stop`` returned True.
     """
-    height = np.asarray(orientation.of(raw.height_nm), np.float32)
+    levelled = raw
+    if levelling == "lines":  # the rows as they were scanned
+        levelled = level_lines(raw, progress=progress, should_stop=should_stop)
+    if levelling != "none":
+        levelled = level_on(levelled, raw.valid)
+    height = np.asarray(orientation.of(levelled.height_nm), np.float32)
     valid = np.asarray(orientation.of(raw.valid), np.bool_)
-    turned = replace(
-        raw,
+    return replace(
+        levelled,
         height_nm=height,
         valid=valid,
-        sigma_nm=np.asarray(orientation.of(raw.sigma_nm), np.float32),
+        sigma_nm=np.asarray(orientation.of(levelled.sigma_nm), np.float32),
         shadow=np.zeros_like(valid),
         brightness=np.ones_like(height),
         predicted=np.empty((0, *height.shape), np.float32),
@@ -92,13 +107,6 @@ def prepared(raw: HeightMap, orientation: Orientation, levelling: MapLevelling) 
         reason=None,
         region=Region.full((height.shape[0], height.shape[1])),
     )
-    if levelling == "plane":
-        return level_on(turned, turned.valid)
-    if levelling == "lines":
-        from napari_sem4d.metrology.levelling import level_lines
-
-        return level_lines(turned)
-    return turned
 
 
 def moved(place: PlaneTransform, by_nm: NDArray[np.float64]) -> PlaneTransform:
@@ -189,6 +197,10 @@ def z_scale_of(found: Check, name: str, reference_sigma: float) -> Found:
         If the place of the map is not trusted.
     """
     run = found.run
+    if found.reference.unit != "nm":
+        raise InputError(
+            f"{name} states no unit of its heights, so they cannot set the z scale: say the unit under 'Level and turn'"
+        )
     setup = calibrate_on_map(found.result, run.setup, found.comparison, name, reference_sigma)
     metadata = run.series.with_detectors(setup.detector_names).channel_metadata
     gain, sigma = found.comparison.z_gain, found.comparison.z_gain_sigma
@@ -233,11 +245,15 @@ class Afm:
         self._series = session.series
         session.series_changed.connect(self._follow_scan)
 
-    def set_map(self, name: str, raw: HeightMap, reference: HeightMap, channels: tuple[str, ...], channel: str) -> None:
-        """Take another map, or another channel of it; ``reference`` is made of ``raw`` by :func:`prepared`."""
-        self.name, self.raw, self.reference = name, raw, reference
+    def set_map(
+        self, name: str, raw: HeightMap, reference: HeightMap, channels: tuple[str, ...] = (), channel: str = ""
+    ) -> None:
+        """Take another map, or another channel of it; ``reference`` is ``raw`` as :func:`prepared` leaves it."""
+        same_frame = self.reference is not None and name == self.name and _frame(self.reference) == _frame(reference)
+        self.name, self.raw, self.reference, self.check = name, raw, reference, None
         self.channels, self.channel = channels, channel
-        self.place, self.check = None, None
+        if not same_frame:
+            self.place = None
         self.changed.emit()
 
     def set_reference(self, reference: HeightMap, orientation: Orientation, levelling: MapLevelling) -> None:
@@ -267,7 +283,7 @@ class Afm:
     def place_at(self, place: PlaneTransform) -> None:
         """Take another place by hand; what was found at the old one goes."""
         self.place = place
-        self._drop_check()
+        self.drop_check()
         self.moved.emit()
 
     def lay_on(self, result: HeightMap) -> None:
@@ -276,6 +292,28 @@ class Afm:
             rows, columns = result.height_nm.shape
             middle = origin_of(result) + np.array([columns - 1, rows - 1]) / 2 * result.pixel_size_nm
             self.place_at(placed_at(middle, np.eye(2), self.reference))
+
+    def lay_beside(self, result: HeightMap) -> None:
+        """Lay the map upright to the right of a result, so that places on both can be marked."""
+        if self.reference is not None:
+            width = result.height_nm.shape[1] * result.pixel_size_nm
+            right = origin_of(result) + np.array([(1 + _GAP) * width, 0.0])
+            self.place_at(PlaneTransform(np.eye(2), -right))
+
+    def lay_by_points(self, on_scan: Sequence[Corner], on_map: Sequence[Corner]) -> None:
+        """Lay the map so that places marked on it come to lie on those of the image of the scan.
+
+        Parameters
+        ----------
+        on_scan, on_map : sequence of (x, y)
+            nm, from the first pixel of either.
+
+        Raises
+        ------
+        InputError
+            If they are fewer than three pairs, or lie on one line.
+        """
+        self.place_at(PlaneTransform.from_points(np.array(on_scan, np.float64), np.array(on_map, np.float64)))
 
     def turn_to(self, angle_deg: float) -> None:
         """Turn the map about its middle, to an angle counter-clockwise on the screen."""
@@ -298,29 +336,19 @@ class Afm:
         self.moved.emit()
         self.changed.emit()
 
-    def set_line(self, ends: tuple[Corner, ...] | None) -> None:
-        """Read both heights along another line, in pixels of the image of the scan; None keeps the one there is.
-
-        Raises
-        ------
-        InputError
-            If it is shorter than a pixel or not on the map.
-        """
-        found = self.check
-        if found is None or ends is None:
-            return
-        row, column = found.result.region.row_start, found.result.region.column_start
-        first, last = ((r - row, c - column) for r, c in ends)
-        pair = read_pair(found.result, found.comparison.reference_nm, (first, last))
-        self.check = replace(found, pair=pair)
-        self.changed.emit()
+    def set_pair(self, pair: HeightPair) -> None:
+        """Take both heights along another line."""
+        if self.check is not None:
+            self.check = replace(self.check, pair=pair)
+            self.changed.emit()
 
     def follow_result(self, run: Run | None) -> None:
         """Let go of what was found on another result."""
         if self.check is not None and (run is None or run.result is not self.check.result):
-            self._drop_check()
+            self.drop_check()
 
-    def _drop_check(self) -> None:
+    def drop_check(self) -> None:
+        """Let go of what was found: it no longer holds."""
         if self.check is not None:
             self.check = None
             self.changed.emit()
@@ -329,12 +357,16 @@ class Afm:
         if self._session.series is not self._series:
             self._series = self._session.series
             self.place = None  # the image that it was laid on has gone
-            self._drop_check()
+            self.drop_check()
 
 
 def placed_at(middle_nm: NDArray[np.float64], matrix: NDArray[np.float64], reference: HeightMap) -> PlaneTransform:
     """Return the transform with a matrix that lays the middle of ``reference`` on a place (x, y) of the scan."""
     return PlaneTransform(matrix, _middle(reference) - matrix @ middle_nm)
+
+
+def _frame(reference: HeightMap) -> tuple[tuple[int, ...], float]:
+    return reference.height_nm.shape, reference.pixel_size_nm
 
 
 def _middle(reference: HeightMap) -> NDArray[np.float64]:

@@ -104,6 +104,17 @@ def read_pair(result: HeightMap, reference_nm: NDArray[np.float32], ends: Ends) 
     return HeightPair(ends, found, np.asarray(reference))
 
 
+def verdict_words(result: HeightMap, found: Comparison) -> str:
+    """Say in one or two sentences how map and AFM agree."""
+    light = {"green": "Green: they agree", "yellow": "Yellow: look closer", "red": "Red: the place is not trusted"}
+    gain = f"z-gain {pm(found.z_gain, found.z_gain_sigma)}"
+    rest = f"RMSE {found.rmse_nm:.3g} {result.unit}, {found.rmse_after_gain_nm:.3g} nm after the z-gain"
+    if result.unit != "nm":  # a difference of a.u. and nm is no figure
+        rest = f"{found.rmse_after_gain_nm:.3g} nm RMSE after it; the map is in {result.unit} until it has a z scale"
+    covered = "" if math.isnan(found.coverage) else f", {100 * found.coverage:.0f} % within 1 σ"
+    return f"{light[found.light]}. {gain}, {rest}{covered}."
+
+
 def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str], ...]:
     """Return name, value and meaning of all figures of a comparison."""
     place, unit, agreement = found.registration, result.unit, found.agreement
@@ -114,7 +125,7 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
     return (
         ("z-gain", pm(found.z_gain, found.z_gain_sigma), "Height of the map over height of the AFM"),
         ("RMSE", f"{found.rmse_nm:.3g} {unit}", "Root mean square difference without a plane"),
-        ("RMSE after z-gain", f"{found.rmse_after_gain_nm:.3g} {unit}", "What no z scale can repair"),
+        ("RMSE after z-gain", f"{found.rmse_after_gain_nm:.3g} nm", "What no z scale can repair"),
         ("Within 1 σ", covered, f"Share of pixels, {_NORMAL_SHARE} % for a fair σ; the error of the AFM counts, too"),
         (
             "Difference, median",

@@ -187,10 +187,42 @@ def surface_name(heights: Heights, exaggeration: float) -> str:
     return f"{heights.name} surface ({heights.unit}), z × {exaggeration:g}"
 
 
-def surface_colors(mesh: Mesh, colormap: Any, limits: Sequence[float], exaggeration: float) -> NDArray[np.float32]:
-    """Return the shaded vertex colours of a mesh in a napari colormap."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Drape:
+    """What a surface is coloured by in place of its height.
+
+    Attributes
+    ----------
+    values : (y, x) float32
+        On the pixels of the map; NaN where there is none.
+    title : str
+        What it is, with its unit.
+    colormap : Colormap or str
+    limits : (low, high)
+    """
+
+    values: NDArray[np.float32]
+    title: str
+    colormap: Any
+    limits: Limits
+
+    def at(self, mesh: Mesh, pixel_size_nm: float) -> NDArray[np.float32]:
+        """Return the value at each vertex, (n,)."""
+        rows, columns = (np.round(mesh.vertices[:, axis] / pixel_size_nm).astype(np.intp) for axis in (1, 2))
+        height, width = self.values.shape
+        return self.values[np.minimum(rows, height - 1), np.minimum(columns, width - 1)]
+
+
+def surface_colors(
+    mesh: Mesh,
+    colormap: Any,
+    limits: Sequence[float],
+    exaggeration: float,
+    values: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Return the shaded vertex colours of a mesh in a napari colormap: of its heights, or of other ``values`` (n,)."""
     table = np.asarray(ensure_colormap(colormap).map(np.linspace(0, 1, 256)), dtype=np.float32)
-    return shaded_colors(mesh, table, (limits[0], limits[1]), exaggeration)
+    return shaded_colors(mesh, table, (limits[0], limits[1]), exaggeration, values)
 
 
 def _interval(time_s: NDArray[np.float64]) -> float:

@@ -10,13 +10,18 @@ from napari_sem4d.model.mesh import Mesh
 # Light from the upper left, 45 degrees high: where map readers expect it, so that a bump does not look like a pit.
 _LIGHT = np.array([-0.5, 0.5, np.sqrt(0.5)], dtype=np.float32)
 _AMBIENT = 0.35
+_UNKNOWN = 0.5
 _SMALLEST_SPAN = 1e-30
 
 
 def shaded_colors(
-    mesh: Mesh, color_table: NDArray[np.float32], limits: tuple[float, float], exaggeration: float
+    mesh: Mesh,
+    color_table: NDArray[np.float32],
+    limits: tuple[float, float],
+    exaggeration: float,
+    values: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the colour of each vertex: height colour times the shade of the exaggerated surface.
+    """Return the colour of each vertex: colour of its height times the shade of the exaggerated surface.
 
     Parameters
     ----------
@@ -27,6 +32,8 @@ def shaded_colors(
         Heights of the first and last colour.
     exaggeration : float
         Factor by which z is stretched on the screen.
+    values : (n,) float32, optional
+        What is coloured in place of the heights; grey where it is NaN.
 
     Returns
     -------
@@ -34,8 +41,11 @@ def shaded_colors(
         RGBA.
     """
     low, high = limits
-    place = (mesh.heights - low) * (len(color_table) - 1) / max(high - low, _SMALLEST_SPAN)
+    shown = mesh.heights if values is None else values
+    known = np.isfinite(shown)
+    place = (np.where(known, shown, low) - low) * (len(color_table) - 1) / max(high - low, _SMALLEST_SPAN)
     colors = color_table[np.clip(place, 0, len(color_table) - 1).astype(np.intp)]
+    colors[~known, :3] = _UNKNOWN
     slope = mesh.slope * np.float32(exaggeration)
     towards_light = _LIGHT[2] - slope @ _LIGHT[:2]
     towards_light /= np.sqrt(1 + np.einsum("ij,ij->i", slope, slope))

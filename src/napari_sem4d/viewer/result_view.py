@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sem4d.model.mesh import Mesh, height_mesh
 from napari_sem4d.viewer.layers import (
+    Drape,
     Heights,
     Limits,
     height_layer,
@@ -114,6 +115,7 @@ class ResultView(QObject):
         self._hidden_in_3d: list[Layer] = list(hidden)
         self.is_converging = False
         self._title: tuple[str, str] | None = None
+        self._drape: Drape | None = None
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
@@ -162,6 +164,7 @@ class ResultView(QObject):
         self.shown_frame = 0
         self.is_at_rest = True
         self.is_converging = False
+        self._drape = None
         steps = (
             partial(self._take_height, prepared.height),
             partial(self._take_surface, prepared.surface),
@@ -181,7 +184,7 @@ class ResultView(QObject):
         prepared : Prepared
             Of the same place, with few faces: drawing many holds the window in software OpenGL.
         """
-        self.heights, self.is_converging = prepared.heights, True
+        self.heights, self.is_converging, self._drape = prepared.heights, True, None
         steps = (partial(self._take_height, prepared.height), partial(self._take_step, prepared))
         self._appearing = Turns(self._viewer, steps)
         self._appearing.start()
@@ -375,7 +378,8 @@ class ResultView(QObject):
         text = self._unit_text()
         aside = self._title if self._title is not None and not self.is_3d else None
         text.visible = False  # what stands below it moves only when it comes
-        text.text, text.position = aside or (f"height ({self.heights.unit}){stretched}", "top_right")
+        shown = self._drape.title if self._drape is not None and self.is_3d else f"height ({self.heights.unit})"
+        text.text, text.position = aside or (f"{shown}{stretched}", "top_right")
         text.visible = True
 
     def step_aside(self, title: str | None, position: str = "top_right") -> None:
@@ -410,13 +414,28 @@ class ResultView(QObject):
         self._let_go()
         self._show_images_again()
 
+    def drape(self, drape: Drape | None) -> None:
+        """Colour the surface by something else than its height; None gives it the colours of the height again."""
+        if drape is not self._drape:
+            self._drape = drape
+            self._recolor()
+            self._show_unit()
+
     def _recolor(self, event: object = None) -> None:
-        self.surface.colormap = self.height.colormap
-        self.surface.contrast_limits = self.height.contrast_limits
+        if self._drape is None:
+            self.surface.colormap = self.height.colormap
+            self.surface.contrast_limits_range = self.height.contrast_limits_range
+            self.surface.contrast_limits = self.height.contrast_limits
+        else:
+            self.surface.colormap = self._drape.colormap
+            self.surface.contrast_limits_range = self.surface.contrast_limits = self._drape.limits
         self.surface.vertex_colors = self._colors(self._mesh)
 
     def _colors(self, mesh: Mesh) -> Any:
-        return surface_colors(mesh, self.height.colormap, self.height.contrast_limits, self.exaggeration)
+        if self._drape is None:
+            return surface_colors(mesh, self.height.colormap, self.height.contrast_limits, self.exaggeration)
+        drape, values = self._drape, self._drape.at(mesh, self.heights.pixel_size_nm)
+        return surface_colors(mesh, drape.colormap, drape.limits, self.exaggeration, values)
 
     # Time ----------------------------------------------------------------------------------------------------
 

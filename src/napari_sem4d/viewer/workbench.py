@@ -20,6 +20,7 @@ from napari_sem4d.session.calibration import Found, measure, measure_scan
 from napari_sem4d.session.measuring import TOOLS, Levelling, Spot, level, read_figures
 from napari_sem4d.session.references import KINDS, Place, Reference
 from napari_sem4d.session.session import series_name
+from napari_sem4d.viewer.afm_bench import AfmBench
 from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.layers import Heights, Limits, scan_layers, scan_limits
@@ -92,6 +93,7 @@ class Workbench:
         viewer.layers.events.inserted.connect(self._note_layer)
         self.session.series_changed.connect(self._show_scan)
         self.session.run_changed.connect(self._stop_superseded)
+        self.afm = AfmBench(self._viewer, self)
         self._adopt()
 
     # Opening -------------------------------------------------------------------------------------------------

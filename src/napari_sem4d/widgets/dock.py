@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.session import Run
 from napari_sem4d.viewer.workbench import Workbench, workbench_of
+from napari_sem4d.widgets.afm_panel import AfmPanel
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.data_panel import DataPanel
 from napari_sem4d.widgets.detectors_panel import DetectorsPanel
@@ -50,10 +51,12 @@ class ReconstructDock(QWidget):
         self.data_panel = DataPanel(self.workbench)
         self.detectors_panel = DetectorsPanel(self.workbench)
         self.reconstruct_panel = ReconstructPanel(self.workbench)
+        self.afm_panel = AfmPanel(self.workbench)
         self._steps: tuple[tuple[str, str, QWidget], ...] = (
             ("&1  Data", "Files, grouping, pixel size", self.data_panel),
             ("&2  Detectors", "Where the segments sit", self.detectors_panel),
             ("&3  Reconstruct", "Method, area, result", self.reconstruct_panel),
+            ("&4  AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)

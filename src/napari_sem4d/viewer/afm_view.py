@@ -1,0 +1,317 @@
+"""Shows an AFM map with the result that it checks: over it, draped on it, as a difference. No numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from napari.layers import Image, Layer, Shapes
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_sem4d.model import HeightMap
+from napari_sem4d.session.afm import Afm
+from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, placed_layer, show_in
+from napari_sem4d.viewer.detail_layers import DIVERGING
+from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
+from napari_sem4d.viewer.result_view import ResultView
+
+Look: TypeAlias = Literal["none", "blend", "blink", "swipe", "difference", "drape", "drape difference"]  # Python 3.11
+
+IN_3D: tuple[Look, ...] = ("drape", "drape difference")
+NEEDS_CHECK: tuple[Look, ...] = ("swipe", "difference", *IN_3D)
+_OVER: tuple[Look, ...] = ("blend", "blink", "swipe")
+_BLINK_MS = 700
+_DIVIDER_COLOR = "#dc267f"
+_GRAB_PX = 12  # of the canvas, to both sides of the divider
+_HALF = 0.5
+
+
+class AfmView:
+    """The layers of the AFM map of one viewer.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    afm : Afm
+        Gets the place when the user moves the map.
+    shown : callable
+        Returns the view of the result that is shown, None without one.
+
+    Attributes
+    ----------
+    placed : Image or None
+        The map, moved by its affine.
+    layers : CheckLayers or None
+        Of the comparison.
+    look : Look
+    opacity, divide : float
+        How much of the AFM is blended in, and where along the width of the map the divider stands; 0 to 1.
+    """
+
+    changed: ClassVar[Signal] = Signal(description="Another look, or the divider stands elsewhere")
+
+    def __init__(self, viewer: Any, afm: Afm, shown: Callable[[], ResultView | None]) -> None:
+        self._viewer = viewer
+        self._afm = afm
+        self._shown = shown
+        self.placed: Image | None = None
+        self.layers: CheckLayers | None = None
+        self.divider: Shapes | None = None
+        self.look: Look = "none"
+        self.opacity = _HALF
+        self.divide = _HALF
+        self.is_moving = False
+        self._following = False
+        self._whole: Any = None
+        self._blink = QTimer()
+        self._blink.setInterval(_BLINK_MS)
+        self._blink.timeout.connect(self._tick)
+        afm.moved.connect(self._follow_place)
+        viewer.mouse_drag_callbacks.append(self._drag_divider)
+        viewer.dims.events.ndisplay.connect(self._follow_display)
+        viewer.layers.events.removed.connect(self._note_removal)
+
+    # The map -------------------------------------------------------------------------------------------------
+
+    def show_map(self, reference: HeightMap, name: str) -> None:
+        """Put a map into the viewer, in place of the one before."""
+        self.forget_check()
+        if self.placed is not None and self.placed in self._viewer.layers:
+            show_in(self.placed, reference)
+            self.placed.name = f"{name} AFM height ({reference.unit})"
+        else:
+            self.placed = placed_layer(reference, name)
+            self.placed.events.affine.connect(self._note_move)
+            self._viewer.dims.ndisplay = 2
+            self._viewer.add_layer(self.placed)
+        self._follow_place()
+        self.set_look("blend")
+
+    def remove(self) -> None:
+        """Take everything out of the viewer."""
+        self.forget_check()
+        self.move_by_hand(False)
+        placed, self.placed = self.placed, None
+        self._take_out(placed)
+        self.set_look("none")
+
+    def move_by_hand(self, wanted: bool) -> None:
+        """Let the mouse drag, turn and stretch the map on the canvas, or no longer."""
+        self.is_moving = wanted and self.placed is not None
+        if self.placed is None:
+            return
+        if wanted:
+            self.set_look("blend")
+            self._viewer.layers.selection.active = self.placed
+        self.placed.mode = "transform" if wanted else "pan_zoom"
+        self.changed.emit()
+
+    def _follow_place(self) -> None:
+        if self.placed is None or self._afm.place is None or self._following:
+            return
+        self._following = True
+        self.placed.affine = affine_of(self._afm.place)
+        self._following = False
+
+    def _note_move(self, event: object = None) -> None:
+        if self.placed is not None and not self._following:
+            self._following = True
+            self._afm.place_at(place_of(np.asarray(self.placed.affine.affine_matrix)))
+            self._following = False
+
+    # The comparison ------------------------------------------------------------------------------------------
+
+    def take_check(self, layers: CheckLayers) -> None:
+        """Show what a comparison found, in the look that there was."""
+        look: Look = "blend" if self.look == "none" else self.look
+        self.forget_check()
+        self.layers, self._whole = layers, layers.matched.data
+        self.set_look(look)
+
+    def forget_check(self) -> None:
+        """Take the layers of a comparison out of the viewer."""
+        if self.layers is None:
+            return
+        layers, self.layers, self._whole = self.layers, None, None
+        look: Look = "none" if self.look in NEEDS_CHECK else self.look
+        self.set_look(look)
+        divider, self.divider = self.divider, None
+        self._take_out(layers.matched, layers.difference, divider)
+
+    # Looking -------------------------------------------------------------------------------------------------
+
+    def set_look(self, look: Look) -> None:
+        """Show AFM and map in another way."""
+        view = self._shown()
+        if look in NEEDS_CHECK and (self.layers is None or view is None):
+            look = "none"
+        self.look = look
+        if view is not None:
+            self._drape_on(view)
+            if look in IN_3D:
+                view.show_surface()
+            elif look != "none":
+                view.show_map()
+                view.height.visible = True
+        if self.look == "swipe":
+            self._cut()
+        elif self.layers is not None and self.layers.matched.data is not self._whole:
+            self._uncut()
+        self._show_over()
+        self._show_divider()
+        self._show_difference()
+        self._blink.start() if look == "blink" else self._blink.stop()
+        self.changed.emit()
+
+    def set_opacity(self, opacity: float) -> None:
+        """Blend more or less of the AFM in."""
+        self.opacity = opacity
+        if self.look == "blend":
+            self._show_over()
+
+    def set_divide(self, divide: float) -> None:
+        """Move the divider: to its left is the map, to its right the AFM."""
+        self.divide = min(max(divide, 0.0), 1.0)
+        if self.look == "swipe":
+            self._cut()
+            self._show_divider()
+        self.changed.emit()
+
+    @property
+    def over(self) -> Image | None:
+        """The layer that is laid over the map: as compared where that was done, as placed by hand else."""
+        return self.placed if self.layers is None else self.layers.matched
+
+    def _show_over(self) -> None:
+        over = self.over
+        for layer in (self.placed, None if self.layers is None else self.layers.matched):
+            if layer is None:
+                continue
+            visible = layer is over and self.look in _OVER
+            if visible and layer not in self._viewer.layers:
+                self._viewer.add_layer(layer)
+            if layer.visible != (visible and not self._is_3d):  # napari takes the mode of the mouse back with it
+                layer.visible = not layer.visible
+        if over is not None:
+            over.opacity = self.opacity if self.look == "blend" else 1.0
+
+    def _tick(self) -> None:
+        if self.over is not None and not self._is_3d:
+            self.over.visible = not self.over.visible
+
+    def _drape_on(self, view: ResultView) -> None:
+        found = self._afm.check
+        if found is None or self.layers is None or self.look not in IN_3D:
+            view.drape(None)
+        elif self.look == "drape":
+            height = found.comparison.reference_nm
+            view.drape(Drape(height, f"AFM height ({found.result.unit})", HEIGHT_COLORMAP, self.layers.limits))
+        else:
+            limits = tuple(self.layers.difference.contrast_limits)
+            view.drape(Drape(found.comparison.difference_nm, self.layers.difference_title, DIVERGING, limits))
+
+    def _show_difference(self) -> None:
+        view = self._shown()
+        wanted = self.look == "difference" and self.layers is not None
+        if self.layers is not None:
+            layer = self.layers.difference
+            if wanted and layer not in self._viewer.layers:
+                self._viewer.add_layer(layer)
+            if layer.visible != wanted:
+                layer.visible = layer.colorbar.visible = wanted
+                if view is not None:
+                    view.step_aside(self.layers.difference_title if wanted else None)
+            if wanted:
+                self._viewer.layers.selection.active = layer  # the status bar reads it
+
+    # Swiping -------------------------------------------------------------------------------------------------
+
+    def _cut(self) -> None:
+        if self.layers is None:
+            return
+        layer, columns = self.layers.matched, self._whole.shape[1]
+        first = min(round(self.divide * columns), columns - 1)
+        self._put(layer, self._whole[:, first:], self._left + first * layer.scale[1])
+
+    def _uncut(self) -> None:
+        if self.layers is not None:
+            self._put(self.layers.matched, self._whole, self._left)
+
+    @staticmethod
+    def _put(layer: Image, data: Any, left: float) -> None:
+        layer.data = data
+        layer.translate = (layer.translate[0], left)
+
+    @property
+    def _left(self) -> float:
+        return 0.0 if self.layers is None else float(self.layers.difference.translate[1])
+
+    def _show_divider(self) -> None:
+        wanted = self.look == "swipe" and self.layers is not None and not self._is_3d
+        if self.layers is None or not wanted:
+            if self.divider is not None:
+                self.divider.visible = False
+            return
+        difference = self.layers.difference
+        rows, columns = difference.data.shape
+        pixel = float(difference.scale[0])
+        if self.divider is None or self.divider not in self._viewer.layers:
+            self.divider = Shapes(
+                np.array([[[0.0, 0.0], [(rows - 1) * pixel, 0.0]]]),
+                shape_type="line",
+                edge_color=_DIVIDER_COLOR,
+                edge_width=max(rows, columns) * pixel / 250,
+                name="Divider (drag it)",
+                axis_labels=("y", "x"),
+                units=("nm", "nm"),
+            )
+            self.divider.editable = False
+            active = self._viewer.layers.selection.active
+            self._viewer.add_layer(self.divider)
+            self._viewer.layers.selection.active = active
+        self.divider.translate = (float(difference.translate[0]), self._left + self.divide * (columns - 1) * pixel)
+        self.divider.visible = True
+
+    def _drag_divider(self, viewer: Any, event: Any) -> Any:
+        """Move the divider with the mouse; elsewhere the canvas is moved as usual."""
+        if self.look != "swipe" or self.layers is None or self._is_3d or event.button != 1:
+            return
+        difference = self.layers.difference
+        width = (difference.data.shape[1] - 1) * float(difference.scale[1])
+        at = float(event.position[-1])
+        if abs(at - self._left - self.divide * width) * viewer.scene.camera.zoom > _GRAB_PX:
+            return
+        pan, viewer.scene.camera.mouse_pan = viewer.scene.camera.mouse_pan, False
+        yield
+        while event.type == "mouse_move":
+            self.set_divide((float(event.position[-1]) - self._left) / width)
+            yield
+        viewer.scene.camera.mouse_pan = pan
+
+    # The viewer ----------------------------------------------------------------------------------------------
+
+    @property
+    def _is_3d(self) -> bool:
+        return int(self._viewer.dims.ndisplay) == 3
+
+    def _follow_display(self, event: object = None) -> None:
+        if not self._is_3d and self.look in IN_3D:
+            self.set_look("none")
+        elif self._is_3d and self.divider is not None:
+            self.divider.visible = False
+
+    def _note_removal(self, event: Any) -> None:
+        # The user deleted a layer: the map with all that belongs to it goes, or only what was looked at.
+        if event.value is self.placed and self.placed is not None:
+            self.placed = None
+            self._afm.remove()
+        elif self.layers is not None and event.value in (self.layers.matched, self.layers.difference):
+            self.set_look("none")
+
+    def _take_out(self, *layers: Layer | None) -> None:
+        with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
+            for layer in layers:
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
