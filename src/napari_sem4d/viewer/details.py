@@ -66,6 +66,10 @@ class Details:
         turns = self._adding.get(detail)
         return bool(layers) and not (turns is not None and turns.is_going_on)
 
+    def holds(self, layer: Layer) -> bool:
+        """Whether a layer belongs to a detail."""
+        return any(layer in layers for layers in self._layers.values())
+
     def show(self, detail: Detail, run: Run, view: ResultView) -> None:
         """Show a detail of the result that is in the viewer, in 2D.
 

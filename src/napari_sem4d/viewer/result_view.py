@@ -271,8 +271,9 @@ class ResultView(QObject):
         return int(self._viewer.dims.ndisplay) == 3
 
     def show_map(self) -> None:
-        """Turn to the 2D display."""
+        """Turn to the map in the 2D display, also when something else was looked at there."""
         self._viewer.dims.ndisplay = 2
+        self.height.visible = True
 
     def set_exaggeration(self, factor: float) -> None:
         """Stretch the surface along z on the screen; heights, read-outs and exports stay true."""

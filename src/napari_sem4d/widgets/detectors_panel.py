@@ -25,6 +25,7 @@ from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.detectors_table import DetectorsTable
 from napari_sem4d.widgets.message import Messages, heading, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
+from napari_sem4d.widgets.simulate_box import SimulateBox
 
 _NOMINAL_DISTANCE_MM = 8.0
 _PROPOSED = "Choose a detector…"
@@ -49,6 +50,8 @@ class DetectorsPanel(QWidget):
         layout.addWidget(self.body)
         layout.addStretch(1)
         self._build(QVBoxLayout(self.body))
+        self.simulate_box = SimulateBox(workbench)
+        self.body.layout().addWidget(self.simulate_box)
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)
         self.refresh()

@@ -12,7 +12,7 @@ import pytest
 from napari_sem4d import AnnularSegment, InputError, Setup, Specimen, physics, simulate
 from napari_sem4d.model import Cancelled
 from napari_sem4d.physics.field import Field
-from napari_sem4d.physics.montecarlo.run import _electrons_of_passes, run_montecarlo
+from napari_sem4d.physics.montecarlo.run import electrons_of_passes, run_montecarlo
 from napari_sem4d.physics.montecarlo.tallies import MOMENT_POWERS, DetectorTally, MomentTally, YieldTally
 
 SCENES = Path(__file__).parents[3].parent / "shared" / "scenes"
@@ -278,10 +278,10 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_at_once(tmp_path: Path)
 
 def test_a_long_run_goes_in_passes_of_bounded_length() -> None:
     """What a killed run loses: at most 8 million electrons, about a minute."""
-    shares = _electrons_of_passes(300, 512 * 512)
+    shares = electrons_of_passes(300, 512 * 512)
     assert sum(shares) == 300
     assert max(shares) * 512 * 512 <= 8_000_000
-    assert _electrons_of_passes(1, 64 * 64) == [1]
+    assert electrons_of_passes(1, 64 * 64) == [1]
 
 
 def test_the_simulator_goes_on_too(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def run_montecarlo(
     interface = _NOTHING if specimen.interface_nm is None else _bounds(specimen.interface_nm, specimen.pixel_size_nm)
     beam_px = 0.0 if beam_fwhm_nm is None else beam_fwhm_nm / 2.3548 / specimen.pixel_size_nm
     beam = beam_tilt if beam_tilt is not None else (np.zeros(columns), np.zeros(rows))
-    shares = _electrons_of_passes(electrons_per_pixel, rows * columns)
+    shares = electrons_of_passes(electrons_per_pixel, rows * columns)
     paths = math.ceil(_different_paths(electrons_per_pixel, rows * columns) / len(shares))
     lowest = max(threshold_kev, LOWEST_THRESHOLD_KEV)
     materials = [find_material(solid) for solid in solids]
@@ -116,7 +116,7 @@ def _different_paths(electrons_per_pixel: int, pixels: int) -> int:
     return min(max(_PATHS_PER_ELECTRON * electrons_per_pixel, _SMALLEST_TOTAL), electrons_per_pixel * pixels)
 
 
-def _electrons_of_passes(electrons_per_pixel: int, pixels: int) -> list[int]:
+def electrons_of_passes(electrons_per_pixel: int, pixels: int) -> list[int]:
     """Electrons that each pass sends into every pixel.
 
     More passes with smaller libraries cost the same and leave neighbours as little correlated: the number of different
