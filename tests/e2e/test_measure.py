@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers.shapes._shapes_constants import Box
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_sem4d.metrology.figures import roughness
+from napari_sem4d.metrology.areal_roughness import AREAL, roughness
 from napari_sem4d.metrology.levelling import fit_plane
 from napari_sem4d.model import Region, SemSeries
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.region import polygon_mask
 from napari_sem4d.session.areas import Area
 
@@ -86,7 +90,7 @@ def test_a_step_marked_with_the_mouse_is_in_the_table_with_its_sigma(measured: A
     assert "±" in box.table.item(0, 1).text()
     measured.click(box.copy_button)
     copied = QApplication.clipboard().text().splitlines()
-    assert copied[0].split("\t") == ["figure", "run", "value", "sigma", "unit"]
+    assert copied[0].split("\t")[:5] == ["figure", "run", "value", "sigma", "unit"]
     assert float(copied[1].split("\t")[2]) == pytest.approx(line.figure.value)
 
 
@@ -176,6 +180,96 @@ def test_a_profile_is_drawn_with_its_band(measured: Any, told: list[str]) -> Non
     assert not box.plot.isVisibleTo(measured.dock)
 
 
+def pick(box: Any, value: str) -> None:
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex())
+
+
+def type_in(window: Any, edit: Any, text: str) -> None:
+    edit.selectAll()
+    window.qtbot.keyClicks(edit, text)
+    window.qtbot.keyClick(edit, Qt.Key.Key_Return)
+
+
+def test_all_parameters_of_an_area_with_filters(measured: Any, told: list[str]) -> None:
+    choose(measured, "roughness")
+    box = box_of(measured)
+    draw(measured, "inside", (4, 9), (60, 80))
+    pick(box.operator_box, "quadratic")
+    type_in(measured, box.cutoff_edits["s_nm"], "60")
+    type_in(measured, box.cutoff_edits["l_nm"], "0.8 um")
+    assert [edit.text() for edit in box.cutoff_edits.values()] == ["60 nm", "800 nm"]
+    pick(box.parameters_box, "all")
+    act(measured)
+    assert told == []
+    names = [box.table.item(row, 0).text() for row in range(box.table.rowCount())]
+    assert names == [d.symbol for d in AREAL]
+    assert box.table.item(1, 0).toolTip() == "root mean square height; F quadratic, S 60 nm, L 800 nm"
+    result, settings = shown(measured), measured.session.measuring.settings
+    mask = measured.session.measuring.marks["inside"].mask(result.region)
+    expected = roughness(result, mask, settings.filters, ["Sq", "Spd"])
+    lines = {line.name: line for line in measured.session.measuring.lines}
+    assert lines["Sq"].figure == expected["Sq"].figure
+    assert lines["Spd"].figure.value == expected["Spd"].value
+    assert box.table.item(1, 1).text().endswith(" nm")
+    measured.click(box.copy_button)
+    assert len(QApplication.clipboard().text().splitlines()) == len(AREAL) + 1
+    type_in(measured, box.cutoff_edits["l_nm"], "30")
+    assert "the smaller" in told[0]
+    assert box.cutoff_edits["l_nm"].text() == "800 nm"
+
+
+def test_a_line_gives_its_roughness_its_length_and_its_slope(measured: Any, told: list[str]) -> None:
+    choose(measured, "line_roughness")
+    box = box_of(measured)
+    draw(measured, "line", (28, 3), (28, 90))
+    type_in(measured, box.cutoff_edits["l_nm"], "500")
+    act(measured)
+    names = [box.table.item(row, 0).text() for row in range(box.table.rowCount())]
+    assert names == ["Ra", "Rq", "Rp", "Rv", "Rz", "Rsk", "Rku", "Rdq", "Rsm"]
+    assert box.caption.text().endswith("F plane, L 500 nm")
+    filtered = measured.session.measuring.profile
+    choose(measured, "distance")
+    act(measured)
+    lines = {line.name: line.figure for line in measured.session.measuring.lines}
+    assert lines["Distance in the image"].value == pytest.approx(87 * 20.0, abs=40.0)
+    assert lines["Along the surface"].value > lines["Distance in space"].value
+    assert measured.session.measuring.profile is filtered, "it stays until there is another one"
+    choose(measured, "angle")
+    draw(measured, "face", (20, 34), (36, 42))
+    draw(measured, "other_face", (20, 24), (36, 32))
+    act(measured)
+    figures = {line.name: line.figure for line in measured.session.measuring.lines}
+    # both flanks of the bump of 200 nm and 180 nm sigma rise towards its top: less than their steepest 34 degrees each
+    assert 20 < figures["Angle between normals"].value < 68
+    assert figures["Angle between normals"].sigma < 10
+    assert told == []
+
+
+def test_a_long_measurement_shows_how_far_it_is_and_is_cancelled(measured: Any, monkeypatch: Any) -> None:
+    going = threading.Event()
+
+    def endless(*args: Any, progress: Any, should_stop: Any, **values: Any) -> None:
+        progress(0.4)
+        going.set()
+        while True:
+            stop_if_asked(should_stop)
+            time.sleep(0.01)
+
+    monkeypatch.setattr("napari_sem4d.session.measuring.roughness", endless)
+    choose(measured, "roughness")
+    draw(measured, "inside", *FOOT)
+    dock = measured.dock
+    assert not dock.cancel_button.isEnabled()
+    measured.click(box_of(measured).act_button)
+    measured.wait_until(lambda: going.is_set() and dock.progress.value() == 40)
+    measured.click(dock.cancel_button)
+    measured.wait_until(lambda: not measured.workbench.busy)
+    assert measured.session.measuring.lines == ()
+    assert box_of(measured).act_button.isEnabled()
+    assert not dock.cancel_button.isEnabled()
+
+
 def test_in_arbitrary_units_the_table_says_so(measured: Any) -> None:
     measured.session.propose_setup()
     measured.reconstruct()
@@ -200,7 +294,7 @@ def test_a_mark_beside_the_map_is_told_with_its_remedy(measured: Any, told: list
     # the mark is where it was drawn on the scan, though the map is a part of it that begins at row and column 10
     mark = measured.session.measuring.marks["inside"]
     assert np.abs(np.subtract(mark.corners, [(20, 20), (20, 45), (45, 45), (45, 20)])).max() < 1
-    expected = roughness(shown(measured), mark.mask(shown(measured).region)).sq.value
+    expected = roughness(shown(measured), mark.mask(shown(measured).region))["Sq"].value
     assert measured.session.measuring.lines[1].figure.value == pytest.approx(expected)
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.metrology.figures import profile, roughness, step_height, volume
+from napari_sem4d.metrology.figures import profile, step_height, volume
 from napari_sem4d.model import InputError
 
 SHAPE = (60, 80)
@@ -92,34 +92,15 @@ def test_noise_on_level_ground_makes_no_volume(as_map: Any) -> None:
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(50)
 
 
-@pytest.mark.parametrize("figure", ["step", "volume", "roughness"])
+@pytest.mark.parametrize("figure", ["step", "volume"])
 def test_the_z_scale_is_part_of_the_sigma(as_map: Any, figure: str) -> None:
     height = (90.0 * (COLUMNS >= 40)).astype(np.float32)
     result = as_map(height, samples=height[None], z_scale_source="reference", z_scale_uncertainty=0.03)
     found = {
         "step": lambda: step_height(result, RIGHT, LEFT),
         "volume": lambda: volume(result, RIGHT, LEFT),
-        "roughness": lambda: roughness(result, EVERYWHERE).sq,
     }[figure]()
     assert found.sigma == pytest.approx(0.03 * found.value, rel=1e-3)
-
-
-def test_a_wave_on_a_tilt_has_the_roughness_of_the_wave(as_map: Any) -> None:
-    wave = 10.0 * np.sin(2 * np.pi * COLUMNS / 8) + 3.0 * ROWS
-    found = roughness(as_map(wave), EVERYWHERE)  # a plane takes some per cent of a wave of ten periods
-    assert found.sq.value == pytest.approx(10.0 / np.sqrt(2), rel=0.02)
-    assert found.sa.value == pytest.approx(np.abs(np.sin(2 * np.pi * np.arange(8) / 8)).mean() * 10.0, rel=0.02)
-
-
-def test_the_noise_in_a_roughness_is_within_its_sigma(as_map: Any) -> None:
-    """A smooth surface measured with noise looks rough: the truth must not lie many sigma away."""
-    found = roughness(measured(as_map, np.zeros(SHAPE), 3), EVERYWHERE).sq
-    assert found.value > 1.5
-    assert 0.35 * found.value < found.sigma < found.value
-    waves = 20.0 * np.sin(COLUMNS / 3.0)
-    true = roughness(as_map(waves), EVERYWHERE).sq.value
-    found = roughness(measured(as_map, waves, 3), EVERYWHERE).sq
-    assert abs(found.value - true) < 3 * found.sigma
 
 
 def test_a_profile_along_a_slanted_line(as_map: Any) -> None:
@@ -151,7 +132,6 @@ def test_pixels_without_a_height_do_not_count(as_map: Any) -> None:
     height = np.where(COLUMNS < 60, 5.0, np.nan)
     result = as_map(height)
     assert volume(result, EVERYWHERE).value == pytest.approx(5.0 * 60 * 60 * PIXEL_NM**2)
-    assert roughness(result, EVERYWHERE).sq.value == pytest.approx(0.0, abs=1e-5)
     with pytest.raises(InputError, match="at least one pixel with a height"):
         volume(result, COLUMNS >= 60)
 
@@ -159,4 +139,4 @@ def test_pixels_without_a_height_do_not_count(as_map: Any) -> None:
 def test_in_arbitrary_units_nothing_is_in_nanometres_alone(as_map: Any) -> None:
     result = as_map(np.zeros(SHAPE))
     assert volume(result, EVERYWHERE).unit == "a.u. nm²"
-    assert roughness(result, EVERYWHERE).sa.unit == step_height(result, LEFT, RIGHT).unit == "a.u."
+    assert step_height(result, LEFT, RIGHT).unit == "a.u."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_sem4d.metrology.levelling import fit_plane
+from napari_sem4d.metrology.parameters import Parameter
 from napari_sem4d.model import Figure, HeightMap, InputError, Region
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.measuring import (
@@ -70,11 +72,12 @@ def test_every_tool_that_levels_takes_one_mark() -> None:
 
 
 def test_every_other_tool_reads_something() -> None:
-    marks = {"upper": HIGH, "lower": LOW, "inside": HIGH, "line": ((50.0, 45.0), (50.0, 135.0))}
+    marks = {"upper": HIGH, "lower": LOW, "inside": HIGH, "face": HIGH, "line": ((50.0, 45.0), (50.0, 135.0))}
     for tool, words in TOOLS.items():
         if not words.levels:
             read = read_figures(part_map(), tool, marks)  # type: ignore[arg-type]
-            assert read.figures or read.profile is not None
+            assert read.figures or read.parameters or read.profile is not None
+            assert bool(read.conditions) == words.filters
 
 
 def test_a_step_is_read_with_and_without_the_tilt() -> None:
@@ -91,6 +94,63 @@ def test_a_profile_runs_where_it_was_drawn() -> None:
     assert jump == pytest.approx((89 - 60) * 10.0)
     assert profile_words(found).startswith("600 nm long, heights ")
     assert len(profile_text(found).splitlines()) == len(found.height) + 1
+
+
+def test_faces_on_both_sides_of_the_step_are_parallel() -> None:
+    marks = {"face": HIGH, "other_face": LOW}
+    read = dict(read_figures(part_map(), "angle", marks).figures)  # type: ignore[arg-type]
+    expected = math.degrees(math.atan(math.hypot(0.4, 0.1) / 10.0))
+    assert read["Tilt of the face"].value == pytest.approx(expected, abs=1e-3)
+    assert read["Angle between normals"].value == pytest.approx(0.0, abs=1e-2)
+
+
+def test_the_slope_of_a_line_is_that_of_its_ends() -> None:
+    read = dict(read_figures(part_map(), "distance", {"line": ((50.0, 60.0), (50.0, 120.0))}).figures)
+    assert read["Rise"].value == pytest.approx(50.0 + 0.4 * 60, abs=1e-3)
+    assert read["Slope"].value == pytest.approx(math.degrees(math.atan(74.0 / 600.0)), abs=1e-3)
+
+
+def test_in_arbitrary_units_an_area_is_only_that_of_the_image() -> None:
+    plain = part_map(z_scale_source="arbitrary", z_scale_uncertainty=math.nan)
+    names = [name for name, _ in read_figures(plain, "extent", {"inside": HIGH}).figures]
+    assert names == ["Area in the image"]
+    both = dict(read_figures(part_map(), "extent", {"inside": HIGH}).figures)
+    assert both["Area of the surface"].value > both["Area in the image"].value
+
+
+def test_roughness_is_read_with_the_filters_and_parameters_that_were_chosen() -> None:
+    measuring = Measuring()
+    measuring.choose("roughness")
+    measuring.set_form("quadratic")
+    measuring.set_cutoff("s_nm", "40")
+    measuring.set_cutoff("l_nm", "0,3 µm")
+    measuring.set_parameters("heights")
+    read = read_figures(part_map(), "roughness", {"inside": HIGH}, measuring.settings)
+    measuring.add(read, 2)
+    assert [line.name for line in measuring.lines] == ["Sa", "Sq", "Ssk", "Sku", "Sp", "Sv", "Sz"]
+    assert measuring.lines[1].note == "root mean square height; F quadratic, S 40 nm, L 300 nm"
+    measuring.set_cutoff("s_nm", " ")
+    assert measuring.settings.filters.s_nm is None
+
+
+@pytest.mark.parametrize("text", ["fine", "-3", "10 px", "3 µm", "1.2.3"])
+def test_a_cut_off_that_is_none_is_refused(text: str) -> None:
+    measuring = Measuring()
+    measuring.set_cutoff("l_nm", "2 um")
+    with pytest.raises(InputError):
+        measuring.set_cutoff("s_nm", text)
+    assert measuring.settings.filters.s_nm is None
+
+
+def test_the_parameters_of_a_line_come_with_its_filtered_profile() -> None:
+    measuring = Measuring()
+    measuring.set_cutoff("l_nm", "300")
+    line = {"line": ((50.0, 45.0), (50.0, 135.0))}
+    measuring.add(read_figures(part_map(), "line_roughness", line, measuring.settings), 1)
+    assert [at.name for at in measuring.lines][:2] == ["Ra", "Rq"]
+    assert measuring.profile is not None
+    assert np.abs(measuring.profile.height).max() < 30.0, "the step of 50 is filtered"
+    assert profile_words(measuring.profile, measuring.profile_conditions).endswith("F plane, L 300 nm")
 
 
 def test_a_mark_beside_the_map_is_refused() -> None:
@@ -133,7 +193,7 @@ def test_a_width_that_is_none_is_refused(text: str) -> None:
     measuring = Measuring()
     with pytest.raises(InputError, match="number of pixels"):
         measuring.set_width(text)
-    assert measuring.width_px == 1.0
+    assert measuring.settings.width_px == 1.0
 
 
 @pytest.mark.parametrize(
@@ -147,6 +207,9 @@ def test_a_width_that_is_none_is_refused(text: str) -> None:
         (Figure(4.5678e7, 1.2e6, "a.u. nm²"), "4.57e+07 ± 1.2e+06 a.u. nm²"),
         (Figure(12.3456, float("nan"), "nm"), "12.35 nm, σ not known"),
         (Figure(0.0, 0.0, "nm"), "0 ± 0 nm"),
+        (Figure(2.5e6, float("nan"), "nm²"), "2.5 µm², σ not known"),
+        (Figure(3.0123, 0.05, ""), "3.012 ± 0.050"),
+        (Figure(float("nan"), float("nan"), ""), "not defined here"),
     ],
 )
 def test_a_figure_has_the_digits_that_its_sigma_leaves(figure: Figure, text: str) -> None:
@@ -155,5 +218,11 @@ def test_a_figure_has_the_digits_that_its_sigma_leaves(figure: Figure, text: str
 
 def test_the_table_goes_into_a_spreadsheet_with_all_digits() -> None:
     measuring = Measuring()
-    measuring.add(Read((("Sq", Figure(1.23456789, 0.1, "nm")),)), 3)
-    assert table_text(measuring.lines).splitlines()[1].split("\t") == ["Sq", "3", "1.23456789", "0.1", "nm"]
+    parameter = Parameter("Sq", "root mean square height", 1.23456789, 0.3, 0.4, "nm")
+    measuring.add(Read((("Step", Figure(2.0, 0.1, "nm")),), (parameter,), conditions="F plane"), 3)
+    head, *rows = (line.split("\t") for line in table_text(measuring.lines).splitlines())
+    assert head == ["figure", "run", "value", "sigma", "unit", "sigma of z scale", "note"]
+    assert rows == [
+        ["Step", "3", "2", "0.1", "nm", "", ""],
+        ["Sq", "3", "1.23456789", "0.5", "nm", "0.4", "root mean square height; F plane"],
+    ]

@@ -1,4 +1,4 @@
-"""Figures with their standard deviation: steps, volumes, roughness, profiles. No levelling, no drawing.
+"""Figures with their standard deviation: steps, volumes, profiles. No levelling, no roughness, no drawing.
 
 Every figure is a statistic of the height; :meth:`HeightMap.evaluate` turns it into a value with its sigma.
 """
@@ -11,27 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.metrology.levelling import remove_plane
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import Figure, HeightMap
-
-_FEWEST_PIXELS = 4  # one more than a plane takes
-
-
-@dataclass(frozen=True, slots=True)
-class Roughness:
-    """Amplitude of a surface about its mean plane (ISO 25178-2, 4.1).
-
-    Attributes
-    ----------
-    sa : Figure
-        Arithmetical mean height.
-    sq : Figure
-        Root mean square height.
-    """
-
-    sa: Figure
-    sq: Figure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +33,51 @@ class Profile:
     height: NDArray[np.float64]
     sigma: NDArray[np.float64]
     unit: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinePlaces:
+    """Places along a straight line on a map, about one for each pixel.
+
+    Attributes
+    ----------
+    distance_px : (n,) float64
+        From the start.
+    places : (2, m, n) float64
+        Rows and columns of the n places on m lines side by side.
+    """
+
+    distance_px: NDArray[np.float64]
+    places: NDArray[np.float64]
+
+    @classmethod
+    def between(cls, start: tuple[float, float], end: tuple[float, float], width_px: float = 1.0) -> LinePlaces:
+        """Return the line from one (row, column) to another, so many pixels wide.
+
+        Raises
+        ------
+        InputError
+            If it is shorter than a pixel.
+        """
+        first, last = np.array(start, np.float64), np.array(end, np.float64)
+        length = float(np.hypot(*(last - first)))
+        if length < 1.0:
+            raise InputError("the line is shorter than a pixel: draw it across what you want to see")
+        along = np.linspace(0.0, length, int(np.ceil(length)) + 1)
+        unit = (last - first) / length
+        lines = max(1, round(width_px))
+        across = np.arange(lines) - (lines - 1) / 2
+        places = (
+            first[:, None, None]
+            + unit[:, None, None] * along[None, None, :]
+            + np.array([-unit[1], unit[0]])[:, None, None] * across[None, :, None]
+        )
+        return cls(along, places)
+
+    def heights(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the mean heights across the line (n,), linear between pixels, NaN where one is off the map."""
+        found = ndimage.map_coordinates(z.astype(np.float64), self.places, order=1, cval=np.nan)
+        return np.asarray(found.mean(axis=0))
 
 
 def volume(result: HeightMap, mask: NDArray[np.bool_], datum: NDArray[np.bool_] | None = None) -> Figure:
@@ -85,29 +111,6 @@ def volume(result: HeightMap, mask: NDArray[np.bool_], datum: NDArray[np.bool_] 
         return float((z[inside] - zero).sum(dtype=np.float64)) * pixel_area
 
     return _figure(result, *result.evaluate(above), "nm³" if result.unit == "nm" else f"{result.unit} nm²")
-
-
-def roughness(result: HeightMap, mask: NDArray[np.bool_]) -> Roughness:
-    """Sa and Sq of an area after removal of its least-squares plane.
-
-    The noise of the map is part of the value, for no filter can tell it from roughness; as far as it shifts the value
-    it is part of the sigma, too.
-
-    Raises
-    ------
-    InputError
-        If the area marks fewer than four pixels or has another shape than the map.
-    """
-    inside = result.marked(mask)
-    if np.count_nonzero(inside) < _FEWEST_PIXELS:
-        raise InputError(f"{np.count_nonzero(inside)} pixels have no roughness: mark at least {_FEWEST_PIXELS}")
-
-    def amplitudes(z: NDArray[np.float32]) -> tuple[float, float]:
-        rest = remove_plane(z, inside)[inside].astype(np.float64)
-        return float(np.abs(rest).mean()), float(np.sqrt(np.mean(rest**2)))
-
-    (sa, sq), (sigma_sa, sigma_sq) = result.evaluate(amplitudes)
-    return Roughness(_figure(result, sa, sigma_sa), _figure(result, sq, sigma_sq))
 
 
 def step_height(result: HeightMap, upper: NDArray[np.bool_], lower: NDArray[np.bool_]) -> Figure:
@@ -153,28 +156,11 @@ def profile(result: HeightMap, start: tuple[float, float], end: tuple[float, flo
     InputError
         If the line is shorter than a pixel or nowhere on the map.
     """
-    first, last = np.array(start, np.float64), np.array(end, np.float64)
-    length = float(np.hypot(*(last - first)))
-    if length < 1.0:
-        raise InputError("the line is shorter than a pixel: draw it across what you want to see")
-    along = np.linspace(0.0, length, int(np.ceil(length)) + 1)
-    unit = (last - first) / length
-    lines = max(1, round(width_px))
-    across = np.arange(lines) - (lines - 1) / 2
-    places = (
-        first[:, None, None]
-        + unit[:, None, None] * along[None, None, :]
-        + np.array([-unit[1], unit[0]])[:, None, None] * across[None, :, None]
-    )
-
-    def heights(z: NDArray[np.float32]) -> NDArray[np.float64]:
-        found = ndimage.map_coordinates(z.astype(np.float64), places, order=1, cval=np.nan)
-        return np.asarray(found.mean(axis=0))
-
-    height, sigma = result.evaluate(heights)
+    line = LinePlaces.between(start, end, width_px)
+    height, sigma = result.evaluate(line.heights)
     if not np.isfinite(height).any():
         raise InputError("the line is not on the map: draw it there")
-    return Profile(along * result.pixel_size_nm, height, sigma, result.unit)
+    return Profile(line.distance_px * result.pixel_size_nm, height, sigma, result.unit)
 
 
 def _figure(

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_sem4d.metrology.figures import Profile, profile, roughness, step_height, volume
+from napari_sem4d.metrology.areal_roughness import AREAL, roughness
+from napari_sem4d.metrology.figures import Profile, profile, step_height, volume
+from napari_sem4d.metrology.filters import PLANE_REMOVED, Filters, Form
+from napari_sem4d.metrology.geometry import angle_between, distance, projected_area, surface_area, tilt
 from napari_sem4d.metrology.levelling import level_on, level_on_facet, level_on_points, zero_on
+from napari_sem4d.metrology.line_roughness import profile_roughness
+from napari_sem4d.metrology.parameters import Parameter
 from napari_sem4d.model import Figure, HeightMap, InputError
 from napari_sem4d.session.areas import Area, Corner
 from napari_sem4d.session.summary import length_text
 
-Tool = Literal["points", "area", "facet", "zero", "step", "volume", "roughness", "profile"]
-Spot = Literal["points", "ground", "upper", "lower", "inside", "datum", "line"]
+Tool = Literal[
+    "points", "area", "facet", "zero",
+    "step", "volume", "extent", "angle", "distance", "roughness", "profile", "line_roughness",
+]  # fmt: skip
+Spot = Literal["points", "ground", "upper", "lower", "inside", "datum", "face", "other_face", "line"]
+ParameterSet = Literal["amplitude", "heights", "all"]
+Cutoff = Literal["s_nm", "l_nm"]
 Mark: TypeAlias = Area | tuple[Corner, ...]  # Python 3.11
 _THREE = 3
 _WIDEST_LINE_PX = 500.0
-_LARGE_NM, _LARGE_NM3 = 1e4, 1e7  # from here on in µm and µm³
+_LARGE = {"nm": (1e4, 1e3, "µm"), "nm²": (1e6, 1e6, "µm²"), "nm³": (1e7, 1e9, "µm³")}  # from, by, to
+
+FORMS: Mapping[Form, str] = {"none": "None", "plane": "Plane (line)", "quadratic": "2nd order"}
+"""What the F-operator takes off."""
+_HEIGHTS = ("Sa", "Sq", "Ssk", "Sku", "Sp", "Sv", "Sz")
+PARAMETER_SETS: Mapping[ParameterSet, tuple[str, tuple[str, ...]]] = {
+    "amplitude": ("Sa and Sq", _HEIGHTS[:2]),
+    "heights": ("Heights: Sa to Sz", _HEIGHTS),
+    "all": (f"All {len(AREAL)} of ISO 25178-2", tuple(d.symbol for d in AREAL)),
+}
+"""Parameters of an area that can be asked for together: the words for them, and their symbols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +61,8 @@ class ToolWords:
         Which of the spots may stay unmarked.
     levels : bool
         Whether it changes the map; otherwise it reads figures.
+    filters : bool
+        Whether it describes a filtered surface or profile.
     """
 
     label: str
@@ -47,6 +70,7 @@ class ToolWords:
     spots: Mapping[Spot, str]
     optional: tuple[Spot, ...] = ()
     levels: bool = False
+    filters: bool = False
 
 
 TOOLS: Mapping[Tool, ToolWords] = {
@@ -75,9 +99,25 @@ TOOLS: Mapping[Tool, ToolWords] = {
         "Volume", "Above the mean height of a datum area, or above the zero of the map; below counts negative.",
         {"inside": "area", "datum": "datum"}, optional=("datum",),
     ),
-    "roughness": ToolWords(
-        "Roughness", "Sa and Sq of an area without its plane. Noise of the map is part of both, and of their σ.",
+    "extent": ToolWords(
+        "Surface area", "Area in the image, and of the surface itself; noise makes the second larger.",
         {"inside": "area"},
+    ),
+    "angle": ToolWords(
+        "Tilt and angle of faces", "Tilt of the mean plane of one area, and the angle between the normals of two.",
+        {"face": "face", "other_face": "second face"}, optional=("other_face",),
+    ),
+    "distance": ToolWords(
+        "Distance and slope", "Between the ends of a line: in the image, in space, along the surface; rise and slope.",
+        {"line": "line"},
+    ),
+    "roughness": ToolWords(
+        "Roughness of an area", "ISO 25178-2, after the filters below. Noise of the map is part of it, and of its σ.",
+        {"inside": "area"}, filters=True,
+    ),
+    "line_roughness": ToolWords(
+        "Roughness along a line", "ISO 21920-2, after the filters below: R with, P without an L filter.",
+        {"line": "line"}, filters=True,
     ),
     "profile": ToolWords("Profile along a line", "Heights along a line, with their σ as a band.", {"line": "line"}),
 }  # fmt: skip
@@ -99,20 +139,55 @@ class Levelling:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user chose for the tools that read figures.
+
+    Attributes
+    ----------
+    width_px : float
+        Over how many pixels across the line heights are averaged.
+    filters : Filters
+        Of roughness.
+    parameters : {"amplitude", "heights", "all"}
+        Which of :data:`PARAMETER_SETS` are read on an area.
+    """
+
+    width_px: float = 1.0
+    filters: Filters = PLANE_REMOVED
+    parameters: ParameterSet = "amplitude"
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """A figure in the table of measurements: its name, the run it was read on, the number."""
+    """A figure in the table of measurements.
+
+    Attributes
+    ----------
+    name : str
+    run_id : int
+        Of the map it was read on.
+    figure : Figure
+    sigma_z_scale : float
+        Part of the sigma that comes from the z scale; NaN when not known apart.
+    note : str
+        What it means and how it was read, empty when the name says it.
+    """
 
     name: str
     run_id: int
     figure: Figure
+    sigma_z_scale: float = math.nan
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a tool read on a map: named figures, and a profile if it was one."""
+    """What a tool read on a map: named figures or parameters of roughness, a profile, and the filters if any."""
 
     figures: tuple[tuple[str, Figure], ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     profile: Profile | None = None
+    conditions: str = ""
 
 
 class Measuring:
@@ -123,11 +198,12 @@ class Measuring:
     tool : Tool
     marks : mapping
         Areas and points on the image of the scan.
-    width_px : float
-        Over how many pixels across the line a profile is averaged.
+    settings : Settings
     lines : tuple of Line
     profile : Profile or None
         The last one.
+    profile_conditions : str
+        How it was filtered, empty when it was not.
     """
 
     changed: ClassVar[Signal] = Signal(description="Another tool, mark or figure")
@@ -135,9 +211,10 @@ class Measuring:
     def __init__(self) -> None:
         self.tool: Tool = "area"
         self.marks: Mapping[Spot, Mark] = {}
-        self.width_px = 1.0
+        self.settings = Settings()
         self.lines: tuple[Line, ...] = ()
         self.profile: Profile | None = None
+        self.profile_conditions = ""
 
     def choose(self, tool: Tool) -> None:
         """Take another tool."""
@@ -164,7 +241,29 @@ class Measuring:
             width = math.nan
         if not 1.0 <= width <= _WIDEST_LINE_PX:
             raise InputError(f"width {text!r}: give the number of pixels, from 1 to {_WIDEST_LINE_PX:g}")
-        self.width_px = width
+        self._set(width_px=width)
+
+    def set_form(self, form: Form) -> None:
+        """Take what the F-operator takes off."""
+        self._set(filters=replace(self.settings.filters, form=form))
+
+    def set_cutoff(self, which: Cutoff, text: str) -> None:
+        """Take the cut-off of the S- or L-filter as the user typed it: a length in nm or µm, or nothing.
+
+        Raises
+        ------
+        InputError
+            If it is no length, or does not go with the other filter.
+        """
+        length, filters = _length_nm(text), self.settings.filters
+        self._set(filters=replace(filters, s_nm=length) if which == "s_nm" else replace(filters, l_nm=length))
+
+    def set_parameters(self, parameters: ParameterSet) -> None:
+        """Take which parameters are read on an area."""
+        self._set(parameters=parameters)
+
+    def _set(self, **values: Any) -> None:
+        self.settings = replace(self.settings, **values)
         self.changed.emit()
 
     @property
@@ -180,13 +279,17 @@ class Measuring:
     def add(self, read: Read, run_id: int) -> None:
         """Put what was read on the map of a run below the figures that are there."""
         self.lines += tuple(Line(name, run_id, figure) for name, figure in read.figures)
+        self.lines += tuple(
+            Line(p.symbol, run_id, p.figure, p.sigma_z_scale, f"{p.meaning}; {read.conditions}")
+            for p in read.parameters
+        )
         if read.profile is not None:
-            self.profile = read.profile
+            self.profile, self.profile_conditions = read.profile, read.conditions
         self.changed.emit()
 
     def clear(self) -> None:
         """Empty the table; marks stay."""
-        self.lines, self.profile = (), None
+        self.lines, self.profile, self.profile_conditions = (), None, ""
         self.changed.emit()
 
     def forget(self) -> None:
@@ -209,7 +312,15 @@ def level(unlevelled: HeightMap, steps: Sequence[Levelling]) -> HeightMap:
     return result
 
 
-def read_figures(result: HeightMap, tool: Tool, marks: Mapping[Spot, Mark], width_px: float = 1.0) -> Read:
+def read_figures(
+    result: HeightMap,
+    tool: Tool,
+    marks: Mapping[Spot, Mark],
+    settings: Settings = Settings(),
+    *,
+    progress: Callable[[float], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Read:
     """Read the figures of a tool on a map.
 
     Parameters
@@ -219,51 +330,101 @@ def read_figures(result: HeightMap, tool: Tool, marks: Mapping[Spot, Mark], widt
         One that does not level.
     marks : mapping
         At least the spots that the tool needs, on the image of the scan.
-    width_px : float
-        Of a profile.
+    settings : Settings
+    progress : callable, optional
+        Gets the share that is done, of roughness only: the rest is done in a moment.
+    should_stop : callable, optional
+        Heard by roughness only.
 
     Raises
     ------
     InputError
         If a mark is not on the map, or the areas do not give the figure.
+    Cancelled
+        When ``should_stop`` says so.
     """
-    if tool == "profile":
-        return _read_profile(result, _points(marks["line"]), width_px)
+    if "line" in TOOLS[tool].spots:
+        return _read_line(result, tool, _on_map(_points(marks["line"]), result), settings, progress, should_stop)
     if tool == "step":
         upper, lower = _mask(marks, "upper", result), _mask(marks, "lower", result)
         means = Figure(*result.difference(upper, lower), result.unit)
         return Read((("Difference of means", means), ("Step, common tilt", step_height(result, upper, lower))))
+    if tool == "angle":
+        face = _mask(marks, "face", result)
+        if "other_face" not in marks:
+            return Read((("Tilt of the face", tilt(result, face)),))
+        other = _mask(marks, "other_face", result)
+        between = ("Angle between normals", angle_between(result, face, other))
+        return Read((("Tilt of the face", tilt(result, face)), ("Tilt of the second", tilt(result, other)), between))
     inside = _mask(marks, "inside", result)
     if tool == "volume":
         datum = _mask(marks, "datum", result) if "datum" in marks else None
         return Read(
             (("Volume above datum" if datum is not None else "Volume above zero", volume(result, inside, datum)),)
         )
-    found = roughness(result, inside)
-    return Read((("Sa", found.sa), ("Sq", found.sq)))
+    if tool == "extent":
+        flat = ("Area in the image", projected_area(result, inside))
+        return Read((flat, ("Area of the surface", surface_area(result, inside))) if result.unit == "nm" else (flat,))
+    symbols = PARAMETER_SETS[settings.parameters][1]
+    found = roughness(result, inside, settings.filters, symbols, progress=progress, should_stop=should_stop)
+    return Read(parameters=found.all, conditions=settings.filters.text)
+
+
+def _read_line(
+    result: HeightMap,
+    tool: Tool,
+    ends: Sequence[Corner],
+    settings: Settings,
+    progress: Callable[[float], object] | None,
+    should_stop: Callable[[], bool] | None,
+) -> Read:
+    first, last = ends
+    if tool == "profile":
+        return Read(profile=profile(result, first, last, settings.width_px))
+    if tool == "distance":
+        apart = distance(result, first, last, settings.width_px)
+        return Read(
+            (
+                ("Distance in the image", apart.lateral),
+                ("Distance in space", apart.direct),
+                ("Along the surface", apart.along_surface),
+                ("Rise", apart.height),
+                ("Slope", apart.slope),
+            )
+        )
+    found = profile_roughness(
+        result, first, last, settings.width_px, settings.filters, progress=progress, should_stop=should_stop
+    )
+    return Read(parameters=found.parameters.all, profile=found.profile, conditions=settings.filters.text)
 
 
 def figure_text(figure: Figure) -> str:
     """Write a figure with sigma and unit, with the digits that sigma leaves and µm where nm are many."""
     value, sigma, unit = figure.value, figure.sigma, figure.unit
-    if unit == "nm" and abs(value) >= _LARGE_NM:
-        value, sigma, unit = value / 1e3, sigma / 1e3, "µm"
-    elif unit == "nm³" and abs(value) >= _LARGE_NM3:
-        value, sigma, unit = value / 1e9, sigma / 1e9, "µm³"
+    if math.isnan(value):
+        return "not defined here"
+    if unit in _LARGE and abs(value) >= _LARGE[unit][0]:
+        _, factor, unit = _LARGE[unit]
+        value, sigma = value / factor, sigma / factor
+    behind = f" {unit}" if unit else ""
     if not math.isfinite(sigma):
-        return f"{value:.4g} {unit}, σ not known"
+        return f"{value:.4g}{behind}, σ not known"
     if sigma == 0.0:
-        return f"{value:.4g} ± 0 {unit}"
+        return f"{value:.4g} ± 0{behind}"
     if max(abs(value), sigma) >= 1e6 or sigma < 1e-6:
-        return f"{value:.3g} ± {sigma:.2g} {unit}"
+        return f"{value:.3g} ± {sigma:.2g}{behind}"
     decimals = max(0, 1 - math.floor(math.log10(sigma)))
-    return f"{value:.{decimals}f} ± {sigma:.{decimals}f} {unit}"
+    return f"{value:.{decimals}f} ± {sigma:.{decimals}f}{behind}"
 
 
 def table_text(lines: Iterable[Line]) -> str:
     """Return figures as lines of a spreadsheet, separated by tabs, with all their digits."""
-    head = "figure\trun\tvalue\tsigma\tunit"
-    rows = (f"{at.name}\t{at.run_id}\t{at.figure.value:.9g}\t{at.figure.sigma:.9g}\t{at.figure.unit}" for at in lines)
+    head = "figure\trun\tvalue\tsigma\tunit\tsigma of z scale\tnote"
+    rows = (
+        f"{at.name}\t{at.run_id}\t{at.figure.value:.9g}\t{at.figure.sigma:.9g}\t{at.figure.unit}\t"
+        f"{'' if math.isnan(at.sigma_z_scale) else format(at.sigma_z_scale, '.9g')}\t{at.note}"
+        for at in lines
+    )
     return "\n".join((head, *rows))
 
 
@@ -275,13 +436,14 @@ def profile_text(found: Profile) -> str:
     )
 
 
-def profile_words(found: Profile) -> str:
-    """Say how long a profile is, between which heights it runs, and how sure they are."""
+def profile_words(found: Profile, conditions: str = "") -> str:
+    """Say how long a profile is, between which heights it runs, how sure they are, and how it was filtered."""
     length = length_text(float(found.distance_nm[-1]))
     low, high = float(np.nanmin(found.height)), float(np.nanmax(found.height))
     sigma = found.sigma[np.isfinite(found.sigma)]
     sure = f", ± {np.median(sigma):.2g} {found.unit}" if sigma.size else ", σ not known"
-    return f"{length} long, heights {low:.4g} to {high:.4g} {found.unit}{sure}"
+    filtered = f"; {conditions}" if conditions else ""
+    return f"{length} long, heights {low:.4g} to {high:.4g} {found.unit}{sure}{filtered}"
 
 
 def _level_once(result: HeightMap, step: Levelling) -> HeightMap:
@@ -293,14 +455,20 @@ def _level_once(result: HeightMap, step: Levelling) -> HeightMap:
     return by_area[step.tool](result, _area_mask(step.mark, result))
 
 
-def _read_profile(result: HeightMap, ends: tuple[Corner, ...], width_px: float) -> Read:
-    first, last = _on_map(ends, result)
-    return Read(profile=profile(result, first, last, width_px))
-
-
 def _on_map(places: Sequence[Corner], result: HeightMap) -> list[Corner]:
     """Places on the image of the scan in pixels of the map, which may be a part of it."""
     return [(row - result.region.row_start, column - result.region.column_start) for row, column in places]
+
+
+def _length_nm(text: str) -> float | None:
+    """Read a length that the user typed, nm where no unit is given; None when there is nothing."""
+    if not text.strip():
+        return None
+    found = re.fullmatch(r"\s*([0-9.,eE+-]+)\s*(nm|[uµμ]m)?\s*", text)
+    try:
+        return float(found[1].replace(",", ".")) * (1.0 if found[2] in (None, "nm") else 1e3)  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise InputError(f"cut-off {text!r}: give a length such as 50 nm or 2 µm, or leave it empty") from None
 
 
 def _points(mark: Mark) -> tuple[Corner, ...]:

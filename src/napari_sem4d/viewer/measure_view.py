@@ -22,7 +22,9 @@ _NAMES: Mapping[Spot, tuple[str, str]] = {
     "ground": ("Level or zero", _FIRST),
     "inside": ("Area to measure", _FIRST),
     "datum": ("Datum of a volume", _SECOND),
-    "line": ("Profile", _FIRST),
+    "face": ("Face", _FIRST),
+    "other_face": ("Second face", _SECOND),
+    "line": ("Line to measure", _FIRST),
     "points": ("Level points", _FIRST),
 }
 

@@ -28,7 +28,6 @@ from napari_sem4d.viewer.measure_view import MeasureView
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
-from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.watch import Watch
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
@@ -67,6 +66,7 @@ class Workbench:
 
     busy_changed: ClassVar[Signal] = Signal(str, description="What is being read or written, empty when nothing is")
     result_shown: ClassVar[Signal] = Signal(description="Another result, or none, is in the viewer")
+    measuring_progress: ClassVar[Signal] = Signal(float, description="Share of a measurement that is done")
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = proxy(viewer)
@@ -78,7 +78,6 @@ class Workbench:
         self._next: tuple[Run | None, Prepared] | None = None
         self.shown_run: Run | None = None
         self.details = Details(self._viewer)
-        self.simulate = SimulateView(self._viewer, self)
         self.busy = ""
         self._limits: dict[str, Limits] = {}
         self._new_layers: Sequence[Image] = ()
@@ -241,7 +240,9 @@ class Workbench:
         self._computing.start()
 
     def cancel(self) -> None:
-        """Stop the run that is going on; its inputs and all earlier results stay."""
+        """Stop the run or the measurement that is going on; its inputs and all earlier results stay."""
+        if self._measuring is not None:
+            self._measuring.cancel()
         run = self.session.current_run
         if run is not None:
             self.session.cancel_run(run.id)
@@ -362,9 +363,11 @@ class Workbench:
             ((spot, _),) = TOOLS[measuring.tool].spots.items()
             self._level(run, run.unlevelled, (*run.levelling, Levelling(measuring.tool, measuring.marks[spot])))
         else:
-            result, tool, marks, width = run.result, measuring.tool, measuring.marks, measuring.width_px
+            read = partial(read_figures, run.result, measuring.tool, measuring.marks, measuring.settings)
             self._work_out(
-                lambda: read_figures(result, tool, marks, width), lambda read: measuring.add(read, run.id), "measure"
+                lambda progress, should_stop: read(progress=progress, should_stop=should_stop),
+                lambda found: measuring.add(found, run.id),
+                "measure",
             )
 
     def undo_levelling(self) -> None:
@@ -379,20 +382,31 @@ class Workbench:
             if levelled is not None:
                 self.show_run(levelled)
 
-        self._work_out(lambda: level(unlevelled, steps), take, "level the map")
+        self._work_out(lambda progress, should_stop: level(unlevelled, steps), take, "level the map")
 
-    def _work_out(self, function: Callable[[], T], take: Callable[[T], object], doing: str) -> None:
+    @property
+    def is_measuring(self) -> bool:
+        """Whether something is being levelled or measured."""
+        return self._measuring is not None
+
+    def _work_out(self, function: Callable[[Progress, ShouldStop], T], take: Callable[[T], object], doing: str) -> None:
         """Compute off the GUI thread, while the window says that it is busy."""
 
-        def done(outcome: T) -> None:
+        def end() -> None:
+            self._measuring = None
             self._set_busy("")
+
+        def done(outcome: T) -> None:
+            end()
             take(outcome)
 
         def fail(error: Exception) -> None:
-            self._set_busy("")
+            end()
             tell_failure(error, doing)
 
-        self._measuring = Computation(lambda progress, should_stop: function(), on_result=done, on_error=fail)
+        self._measuring = Computation(
+            function, on_result=done, on_error=fail, on_cancel=end, on_progress=self.measuring_progress.emit
+        )
         self._set_busy(f"{doing.capitalize()} …")
         self._measuring.start()
 
@@ -413,7 +427,7 @@ class Workbench:
             if session.series is series and (reference, marks) == (session.reference, session.marks):
                 session.set_found(found)
 
-        self._work_out(work, take, "measure the reference")
+        self._work_out(lambda progress, should_stop: work(), take, "measure the reference")
 
     def _measurement(self, reference: Reference, marks: Mapping[Place, Area]) -> Callable[[], Found]:
         """Return what measures a reference, with the inputs as they are now."""

@@ -70,6 +70,7 @@ class ReconstructDock(QWidget):
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.run_changed, self._show_run)
         follow(self, self.workbench.busy_changed, self.refresh)
+        follow(self, self.workbench.measuring_progress, self._show_measuring)
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
 
@@ -141,7 +142,7 @@ class ReconstructDock(QWidget):
         obstacle = self._session.obstacle()
         busy = self.workbench.busy
         self.reconstruct_button.setEnabled(not running and not obstacle and not busy)
-        self.cancel_button.setEnabled(running)
+        self.cancel_button.setEnabled(running or self.workbench.is_measuring)
         self._show_convergence(run if running else None)
         self.progress.setVisible(running or bool(busy))
         if running and run is not None:
@@ -165,6 +166,11 @@ class ReconstructDock(QWidget):
         if run is not None and converges:
             self.keep_button.setEnabled(bool(run.chi_square) and not run.ending_early)
             self.curve.show_values(run.chi_square)
+
+    def _show_measuring(self, share: float) -> None:
+        if share > 0.0 and self.workbench.is_measuring:
+            self.progress.setRange(0, 100)
+            self.progress.setValue(round(100 * share))
 
     def _show_run(self, run: Run) -> None:
         self.refresh()

@@ -21,13 +21,17 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.model import InputError
 from napari_sem4d.session.measuring import (
+    FORMS,
+    PARAMETER_SETS,
     TOOLS,
+    Cutoff,
     Spot,
     figure_text,
     profile_text,
     profile_words,
     table_text,
 )
+from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
@@ -37,8 +41,9 @@ from napari_sem4d.widgets.number_edit import NumberEdit
 from napari_sem4d.widgets.profile_plot import ProfilePlot
 
 _FORMS = ("rectangle", "ellipse", "polygon")
-_AREAS: tuple[Spot, ...] = ("ground", "upper", "lower", "inside", "datum")
-_ROWS_SHOWN = 5
+_AREAS: tuple[Spot, ...] = ("ground", "upper", "lower", "inside", "datum", "face", "other_face")
+_CUTOFFS: tuple[tuple[Cutoff, str, str], ...] = (("s_nm", "S", "shorter"), ("l_nm", "L", "longer"))
+_ROWS_SHOWN = 7
 
 
 class MeasureBox(Fold):
@@ -52,7 +57,7 @@ class MeasureBox(Fold):
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
         super().__init__(
             "Level and measure",
-            "Make areas level, set the zero, read steps, volumes, roughness and profiles with σ",
+            "Make areas level, set the zero, read steps, volumes, areas, angles, roughness and profiles with σ",
             parent,
         )
         self._workbench = workbench
@@ -85,6 +90,7 @@ class MeasureBox(Fold):
         form.addRow(self.use)
         form.addRow(self.form_label, self.form_box)
         form.addRow(self.width_label, self.width_edit)
+        self._add_filters(form)
         layout.addLayout(form)
         layout.addLayout(self._draw_row())
         self.marked = sentence()
@@ -96,6 +102,35 @@ class MeasureBox(Fold):
         layout.addWidget(self.caption)
         layout.addWidget(self._table())
         layout.addLayout(self._copy_row())
+
+    def _add_filters(self, form: QFormLayout) -> None:
+        self.operator_box = QComboBox()
+        self.operator_box.setToolTip("F-operator: the form that is taken off first, fitted to what is marked")
+        for operator, words in FORMS.items():
+            self.operator_box.addItem(words, operator)
+        self.operator_box.activated.connect(self._choose_operator)
+        self.cutoff_edits: dict[Cutoff, NumberEdit] = {}
+        row = QHBoxLayout()
+        row.addWidget(self.operator_box, 1)
+        for which, name, takes_off in _CUTOFFS:
+            edit = NumberEdit(
+                f"{name}: none",
+                f"{name} filter, a Gaussian of ISO 16610: cut-off of what is taken off because it is {takes_off}, such "
+                "as 40 nm or 2 µm; empty for none",
+            )
+            edit.setMinimumWidth(60)
+            edit.setAccessibleName(f"Cut-off of the {name} filter")
+            edit.entered.connect(partial(self._set_cutoff, which))
+            row.addWidget(edit, 1)
+            self.cutoff_edits[which] = edit
+        self.filters_label = QLabel("F, S, L filters")
+        form.addRow(self.filters_label, row)
+        self.parameters_label, self.parameters_box = QLabel("Parameters"), QComboBox()
+        self.parameters_box.setToolTip("What is read; all of them take some ten times as long as the heights")
+        for choice, (words, _) in PARAMETER_SETS.items():
+            self.parameters_box.addItem(words, choice)
+        self.parameters_box.activated.connect(self._choose_parameters)
+        form.addRow(self.parameters_label, self.parameters_box)
 
     def _draw_row(self) -> QHBoxLayout:
         self.draw_buttons: dict[Spot, QPushButton] = {}
@@ -158,13 +193,21 @@ class MeasureBox(Fold):
             if spot in words.spots:
                 button.setText(f"Draw {words.spots[spot]}")
                 button.setToolTip(f"Mark with the mouse on the height map: {words.spots[spot]}")
+        filters, settings = measuring.settings.filters, measuring.settings
+        filter_row = (self.filters_label, self.operator_box, *self.cutoff_edits.values())
         for row, wanted in (
             ((self.form_label, self.form_box), any(spot in _AREAS for spot in words.spots)),
-            ((self.width_label, self.width_edit), measuring.tool == "profile"),
+            ((self.width_label, self.width_edit), "line" in words.spots),
+            (filter_row, words.filters),
+            ((self.parameters_label, self.parameters_box), measuring.tool == "roughness"),
         ):
             for widget in row:
                 widget.setVisible(wanted)
-        self.width_edit.show_text(f"{measuring.width_px:g}")
+        self.width_edit.show_text(f"{settings.width_px:g}")
+        self.operator_box.setCurrentIndex(self.operator_box.findData(filters.form))
+        self.parameters_box.setCurrentIndex(self.parameters_box.findData(settings.parameters))
+        self._show_cutoff("s_nm", filters.s_nm)
+        self._show_cutoff("l_nm", filters.l_nm)
         if run is not None and not has_map:
             self.marked.setText("A series has no single map: choose 'Only the scan shown' and reconstruct.")
         else:
@@ -174,12 +217,17 @@ class MeasureBox(Fold):
         self.undo_button.setEnabled(run is not None and bool(run.levelling) and not self._workbench.busy)
         self._show_figures()
 
+    def _show_cutoff(self, which: Cutoff, cutoff_nm: float | None) -> None:
+        self.cutoff_edits[which].show_text("" if cutoff_nm is None else length_text(cutoff_nm))
+
     def _show_figures(self) -> None:
         lines, profile = self._measuring.lines, self._measuring.profile
         self.table.setRowCount(len(lines))
         for row, line in enumerate(lines):
             for column, text in enumerate((line.name, figure_text(line.figure), str(line.run_id))):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+                item = QTableWidgetItem(text)
+                item.setToolTip(line.note)
+                self.table.setItem(row, column, item)
         height = self.table.horizontalHeader().sizeHint().height() + 4
         height += min(len(lines), _ROWS_SHOWN) * self.table.verticalHeader().defaultSectionSize()
         self.table.setFixedHeight(height)
@@ -191,7 +239,9 @@ class MeasureBox(Fold):
         self.clear_button.setVisible(bool(lines) or profile is not None)
         if profile is not self.plot.profile:
             self.plot.show_profile(profile)
-            self.caption.setText(profile_words(profile) if profile is not None else "")
+            self.caption.setText(
+                profile_words(profile, self._measuring.profile_conditions) if profile is not None else ""
+            )
 
     def _note_busy(self, text: str) -> None:
         self.refresh()
@@ -204,6 +254,19 @@ class MeasureBox(Fold):
             self._measuring.set_width(text)
         except InputError as error:
             tell_failure(error, "take the width")
+            self.refresh()
+
+    def _choose_operator(self, index: int) -> None:
+        self._measuring.set_form(self.operator_box.itemData(index))
+
+    def _choose_parameters(self, index: int) -> None:
+        self._measuring.set_parameters(self.parameters_box.itemData(index))
+
+    def _set_cutoff(self, which: Cutoff, text: str) -> None:
+        try:
+            self._measuring.set_cutoff(which, text)
+        except InputError as error:
+            tell_failure(error, "take the cut-off")
             self.refresh()
 
     def _draw(self, spot: Spot, checked: bool = False) -> None:
