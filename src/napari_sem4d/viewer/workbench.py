@@ -28,6 +28,7 @@ from napari_sem4d.viewer.measure_view import MeasureView
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
+from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.watch import Watch
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
@@ -78,6 +79,7 @@ class Workbench:
         self._next: tuple[Run | None, Prepared] | None = None
         self.shown_run: Run | None = None
         self.details = Details(self._viewer)
+        self.simulate = SimulateView(self._viewer, self)
         self.busy = ""
         self._limits: dict[str, Limits] = {}
         self._new_layers: Sequence[Image] = ()
