@@ -28,6 +28,7 @@ LAYERS = (
     "metrology",
     "dynamics",
     "session",
+    "report",
     "viewer",
     "widgets",
     "cli",
@@ -42,6 +43,8 @@ ONLY_IN = {
     "rich": {"cli"},
     "tifffile": {"io"},
     "PIL": {"io"},
+    "zarr": {"io"},
+    **{name: {"report"} for name in ("matplotlib", "jinja2", "reportlab")},
 }
 # Declared but imported by nobody here, with the reason.
 USED_INDIRECTLY = {"imagecodecs": "tifffile loads it for compressed files"}

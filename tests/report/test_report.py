@@ -1,0 +1,281 @@
+"""A report says what the result is worth, in its own unit, and holds everything in one file that harms nobody."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pypdfium2
+import pytest
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
+
+from napari_sem4d.metrology.comparison import LIGHT_RULE, Comparison, compare
+from napari_sem4d.model import (
+    AnnularSegment,
+    Cancelled,
+    Disc,
+    HeightMap,
+    InputError,
+    Region,
+    Ring,
+    Setup,
+    SignedSum,
+    Term,
+)
+from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.report.compose import Subject, compose, setup_of
+from napari_sem4d.report.html import as_html
+from napari_sem4d.report.pdf import as_pdf
+from napari_sem4d.report.setup_drawing import setup_pictures
+from napari_sem4d.report.write import write_report
+
+ROWS, COLUMNS, PIXEL_NM = 96, 128, 20.0
+HOSTILE = "<script>alert(1)</script> & \"'"
+
+
+def segments() -> tuple[AnnularSegment, ...]:
+    return tuple(
+        AnnularSegment(
+            name=name, inner_radius_mm=1.5, outer_radius_mm=8.0, distance_mm=8.0, distance_mm_sigma=0.1,
+            azimuth_deg=45.0 + 90.0 * index, span_deg=88.0, offset=1000.0, offset_sigma=20.0,
+        )
+        for index, name in enumerate("ABCD")
+    )  # fmt: skip
+
+
+SETUP = Setup(beam_energy_kev=10.0, material="Cu", working_distance_mm=10.0, detectors=segments())
+
+
+@pytest.fixture(scope="module")
+def measured() -> HeightMap:
+    """Two hills of different size, with noise in samples and images."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    height = 120 * np.exp(-((x - 40) ** 2 + (y - 30) ** 2) / 200) + 60 * np.exp(-((x - 90) ** 2 + (y - 60) ** 2) / 90)
+    height = (height + rng.normal(0, 1.0, height.shape)).astype(np.float32)
+    images = rng.normal(1000, 20, (4, ROWS, COLUMNS)).astype(np.float32)
+    return HeightMap(
+        height_nm=height,
+        sigma_nm=np.full_like(height, 1.5),
+        samples=height + rng.normal(0, 1.5, (3, ROWS, COLUMNS)).astype(np.float32),
+        shadow=np.zeros(height.shape, bool),
+        valid=np.ones(height.shape, bool),
+        brightness=np.ones_like(height),
+        predicted=images,
+        residual=np.zeros_like(images),
+        gain=np.full(4, 1e6),
+        offset=np.full(4, 1000.0),
+        z_scale_source="geometry",
+        z_scale_uncertainty=0.04,
+        pixel_size_nm=PIXEL_NM,
+        detector_names=tuple("ABCD"),
+        region=Region(0, ROWS, 0, COLUMNS),
+        warnings=(f"the warning of {HOSTILE}",),
+        provenance={
+            "version": "9.9.9",
+            "method": "vift",
+            "seed": 42,
+            "setup": SETUP.model_dump(mode="json"),
+            "sources": ["/nowhere/scan_A.tif"],
+            "z_scale_budget": [
+                {"name": "distance", "value": "8 ± 0.1 mm", "relative_sigma": 0.012},
+                {"name": "black level", "value": "± 20", "relative_sigma": None},
+            ],
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def checked(measured: HeightMap) -> Comparison:
+    """The same place by an AFM that reads a little lower."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 0.5, measured.height_nm.shape).astype(np.float32)
+    reference = replace(measured, height_nm=0.97 * measured.height_nm + noise, samples=None)
+    return compare(measured, reference, start=PlaneTransform(np.eye(2), np.zeros(2)))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Iterator[list[Figure]]:
+    """All figures that became pictures."""
+    figures: list[Figure] = []
+    save = FigureCanvasBase.print_figure
+
+    def note(canvas: FigureCanvasBase, *arguments: object, **settings: object) -> object:
+        figures.append(canvas.figure)
+        return save(canvas, *arguments, **settings)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FigureCanvasBase, "print_figure", note)
+        yield figures
+
+
+@pytest.fixture(scope="module")
+def files(
+    measured: HeightMap, checked: Comparison, drawn: list[Figure], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The report of a comparison as HTML and PDF."""
+    folder = tmp_path_factory.mktemp("report")
+    report = compose(Subject(f"scan {HOSTILE}", measured, checked, f"afm {HOSTILE}"))
+    found = {"html": folder / "r.html", "pdf": folder / "r.pdf"}
+    found["html"].write_bytes(as_html(report))
+    found["pdf"].write_bytes(as_pdf(report))
+    return found
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def pdf_text(path: Path) -> str:
+    with pypdfium2.PdfDocument(path) as document:
+        return " ".join(" ".join(page.get_textpage().get_text_range().split()) for page in document)
+
+
+WORDS = (
+    "Measured images", "Surface texture", "Sq", "root mean square height", "z-gain", "They part below", LIGHT_RULE,
+    "Uncertainty budget of the z scale", "8 ± 0.1 mm", "1.20 %", "not known", "Provenance", "9.9.9", "vift", "42",
+    "SHA-256 of scan_A.tif", "the file is not here any more", "from detector geometry", "Setup", "span 88°",
+    "1000 ± 20", "10 keV", HOSTILE,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_both_forms_hold_scale_budget_figures_and_provenance(files: dict[str, Path], word: str) -> None:
+    assert word in Page(files["html"]).text
+    assert re.sub(r"\s", "", word) in re.sub(r"\s", "", pdf_text(files["pdf"]))  # lines wrap
+
+
+def test_html_is_one_file_that_fetches_and_runs_nothing(files: dict[str, Path]) -> None:
+    page = Page(files["html"])
+    assert not {"script", "iframe", "link", "object", "embed"}.intersection(tag for tag, _ in page.tags)
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "href" for name in attributes), tag
+        if tag == "img":
+            kind, _, data = (attributes["src"] or "").partition(",")
+            assert kind == "data:image/png;base64"
+            assert iio.imread(io.BytesIO(base64.b64decode(data))).shape[1] > 500
+            assert attributes["alt"]
+    assert sum(tag == "img" for tag, _ in page.tags) == 15
+
+
+def test_every_axis_has_a_unit_and_nothing_is_cut_off(files: dict[str, Path], drawn: list[Figure]) -> None:
+    units = re.compile(r"\((nm|µm|mm|%|nm⁴|a\.u\.)\)$")
+    assert len(drawn) >= 15
+    for figure in drawn:
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert min(box.x0, box.y0) > -0.02
+        assert box.x1 < width + 0.02
+        assert box.y1 < height + 0.02
+        for axes in figure.axes:
+            axis_labels = [axes.xaxis, axes.yaxis] if axes.axison else []
+            for axis in axis_labels:
+                if len(axis.get_ticklocs()):
+                    label = axis.label.get_text()
+                    assert units.search(label) or axes.get_label() == "<colorbar>", label
+            if axes.get_label() == "<colorbar>":
+                assert units.search(axes.yaxis.label.get_text())
+
+
+def test_pdf_pages_have_white_margins_and_are_readable_without_colour(files: dict[str, Path]) -> None:
+    with pypdfium2.PdfDocument(files["pdf"]) as document:
+        assert 3 <= len(document) <= 8
+        for page in document:
+            grey = np.asarray(page.render(scale=1.0, grayscale=True).to_pil())
+            margin = round(12 / 25.4 * 72)
+            assert grey[:, :margin].min() > 250
+            assert grey[:, -margin:].min() > 250
+            assert grey[margin:-margin].min() < 60  # there is something in black
+
+
+def test_colours_of_maps_grow_in_lightness() -> None:
+    from matplotlib import colormaps
+
+    from napari_sem4d.report.drawing import HEIGHT_COLORS, OTHER_COLORS
+
+    for name in (HEIGHT_COLORS, OTHER_COLORS):
+        grey = colormaps[name](np.linspace(0, 1, 32))[:, :3] @ (0.299, 0.587, 0.114)
+        assert (np.diff(grey) > 0).all()
+
+
+def test_arbitrary_heights_are_never_called_nm(measured: HeightMap, drawn: list[Figure], tmp_path: Path) -> None:
+    before = len(drawn)
+    arbitrary = replace(measured, z_scale_source="arbitrary", z_scale_uncertainty=float("nan"))
+    write_report(arbitrary, tmp_path / "a.html")
+    text = Page(tmp_path / "a.html").text
+    assert "arbitrary units (a.u.)" in text
+    assert "from detector geometry" not in text
+    labels = [axis.label.get_text() for f in drawn[before:] for axes in f.axes for axis in (axes.xaxis, axes.yaxis)]
+    heights = [label for label in labels if "height" in label]
+    assert heights
+    assert all("(a.u.)" in label for label in heights)
+
+
+def test_a_map_with_nothing_but_heights_has_a_report(measured: HeightMap, tmp_path: Path) -> None:
+    hollow = measured.height_nm.copy()
+    hollow[:, :60] = np.nan
+    bare = replace(
+        measured, height_nm=hollow, sigma_nm=np.full_like(hollow, np.nan), samples=None, provenance={}, warnings=(),
+        predicted=np.empty((0, ROWS, COLUMNS), np.float32), residual=np.empty((0, ROWS, COLUMNS), np.float32),
+        gain=np.empty(0), offset=np.empty(0), detector_names=(), valid=np.isfinite(hollow),
+    )  # fmt: skip
+    write_report(bare, tmp_path / "bare.pdf")
+    text = pdf_text(tmp_path / "bare.pdf")
+    assert "σ not known" in text
+    assert "Measured images" not in text
+
+
+def test_a_stopped_report_leaves_nothing(measured: HeightMap, tmp_path: Path) -> None:
+    told: list[float] = []
+    with pytest.raises(Cancelled):
+        write_report(measured, tmp_path / "r.html", progress=told.append, should_stop=lambda: bool(told))
+    assert 0 < told[-1] < 0.5
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_endings_are_refused(measured: HeightMap, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ends in \.html or \.pdf"):
+        write_report(measured, tmp_path / "r.docx")
+
+
+def test_every_kind_of_detector_is_drawn_where_it_sits(drawn: list[Figure]) -> None:
+    a, b = segments()[:2]
+    disc = Disc(name="D", radius_mm=2.0, distance_mm=10.0, polar_deg=30.0, azimuth_deg=0.0)
+    total = SignedSum(name="A-B", terms=(Term(weight=1, detector=a), Term(weight=-1, detector=b)))
+    ring = Ring(name="R", inner_radius_mm=1.0, outer_radius_mm=3.0, distance_mm=6.0)
+    before = len(drawn)
+    assert setup_pictures(SETUP.model_copy(update={"detectors": (total, ring, disc)})) is not None
+    side, below = (figure.axes[0] for figure in drawn[before:])
+    names = {text.get_text(): text.get_position() for text in below.texts}
+    assert set(names) == {"A-B", "R", "D"}
+    assert names["D"] == pytest.approx((5.0, 0.0))  # 10 mm away, 30 degrees from the axis, to the right
+    wedges = [patch for patch in below.patches if hasattr(patch, "theta1")]
+    assert sorted((w.theta1, w.theta2) for w in wedges)[1:] == [(1.0, 89.0), (91.0, 179.0)]
+    bars = [line for line in side.lines if line.get_linewidth() == 4]
+    assert sorted({round(float(np.mean(line.get_ydata())), 2) for line in bars}) == [6.0, 8.0, 8.66]
+    assert setup_pictures(SETUP.model_copy(update={"detectors": ()})) is None
+
+
+def test_the_setup_of_another_version_is_no_obstacle(measured: HeightMap) -> None:
+    assert setup_of(measured) == SETUP
+    assert setup_of(replace(measured, provenance={"setup": {"schema_version": 99}})) is None
