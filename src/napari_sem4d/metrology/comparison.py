@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.registration.height_levels import resampled
 from napari_sem4d.registration.heights import HeightRegistration, register_heights
+from napari_sem4d.registration.line_steps import line_offsets
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
 Light: TypeAlias = Literal["green", "yellow", "red"]  # Python 3.11
@@ -27,6 +28,8 @@ LIGHT_RULE = (
 )
 _FAIR_COVERAGE = 0.5  # one sigma holds 0.68; errors that reach over the whole map scatter a single map's share widely
 _TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
+_TIP_STEPS = 2
+_TIP_RADII = 2.0 ** np.arange(-1.0, 5.5, 0.5)  # pixels of the map; a sharper tip changes nothing
 _BINS_PER_OCTAVE = 4
 _FEWEST_WAVES = 3.0  # wavelengths that fit into the overlap before their power says anything
 _POWER_RATIO, _COHERENCE = 2.0, 0.5
@@ -87,6 +90,8 @@ class Comparison:
     ----------
     registration : HeightRegistration
         Where the reference lies, with the z-gain and all uncertainties.
+    tip : Tip or None
+        By which the map was dilated before all else was taken.
     rmse_nm : float
         Root mean square difference after removal of a plane, an error of the z scale included. For a map in a.u. it
         says nothing.
@@ -97,10 +102,12 @@ class Comparison:
     coverage : float
         Share of pixels whose difference, z-gain and plane apart, is at most one sigma of the map; NaN when it has no
         sigma. The error of the reference counts as the map's.
+    height_nm : (y, x) float32
+        The map as it was compared: dilated by the tip, NaN where it was not measured.
     reference_nm : (y, x) float32
         The reference on the pixels of the map, with the tilt of the map; NaN where there is none.
     difference_nm : (y, x) float32
-        Map minus ``reference_nm``; NaN where either was not measured.
+        ``height_nm`` minus ``reference_nm``; NaN where either was not measured.
     z_gain_spread : float
         Root mean square change of the z-gain over the samples of the map; NaN without samples.
     z_scale_uncertainty : float
@@ -108,11 +115,13 @@ class Comparison:
     """
 
     registration: HeightRegistration
+    tip: Tip | None
     rmse_nm: float
     rmse_after_gain_nm: float
     agreement: Agreement
     psd: PowerSpectra
     coverage: float
+    height_nm: NDArray[np.float32]
     reference_nm: NDArray[np.float32]
     difference_nm: NDArray[np.float32]
     z_gain_spread: float
@@ -258,13 +267,80 @@ def compare(
     Cancelled
         When ``should_stop`` returned True.
     """
-    height = np.where(result.valid, result.height_nm, np.float32(np.nan))
-    other = np.where(reference.valid, reference.height_nm, np.float32(np.nan))
-    found = register_heights(
-        height, result.pixel_size_nm, other, reference.pixel_size_nm,
-        start=start, mirror=mirror, progress=progress, should_stop=should_stop,
+    maps = _Maps(
+        np.where(result.valid, result.height_nm, np.float32(np.nan)), result.pixel_size_nm,
+        np.where(reference.valid, reference.height_nm, np.float32(np.nan)), reference.pixel_size_nm,
+        distortion, should_stop,
     )  # fmt: skip
-    aligned = resampled(other, reference.pixel_size_nm, found.transform, height.shape, result.pixel_size_nm)
+    refined = tip is not None or line_steps
+    first = maps.register(start, mirror, _share_of(progress, 0.0, 0.7 if refined else 0.95))
+    found, used = first, None
+    if refined:
+        if line_steps:
+            maps = maps.without_line_steps(found)
+            found = maps.register(found.transform, mirror)
+        used = _estimated_tip(maps, found) if tip == "estimate" else tip
+        if used is not None:
+            dilated = maps
+            for _ in range(_TIP_STEPS):  # the tip meets the surface in its true height
+                dilated = maps.dilated(used, found.z_gain)
+                found = dilated.register(found.transform, mirror)
+            maps = dilated
+        found = replace(
+            found, evidence=first.evidence, rival=first.rival, doubts=tuple(dict.fromkeys(first.doubts + found.doubts))
+        )
+    compared = _compared(result, maps, found, used)
+    if progress is not None:
+        progress(1.0)
+    return compared
+
+
+def _share_of(progress: Callable[[float], None] | None, start: float, end: float) -> Callable[[float], None] | None:
+    return None if progress is None else lambda done: progress(start + (end - start) * done)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Maps:
+    """Heights that are compared, NaN where nothing was measured."""
+
+    height: NDArray[np.float32]
+    pixel_nm: float
+    reference: NDArray[np.float32]
+    reference_pixel_nm: float
+    distortion: bool | None
+    should_stop: Callable[[], bool] | None
+
+    def register(
+        self, start: PlaneTransform | None, mirror: bool, progress: Callable[[float], None] | None = None
+    ) -> HeightRegistration:
+        return register_heights(
+            self.height, self.pixel_nm, self.reference, self.reference_pixel_nm,
+            start=start, mirror=mirror, distortion=self.distortion, progress=progress, should_stop=self.should_stop,
+        )  # fmt: skip
+
+    def aligned(self, found: HeightRegistration) -> NDArray[np.float32]:
+        """Return the reference on the pixels of the map."""
+        return resampled(
+            self.reference, self.reference_pixel_nm, found.transform,
+            (self.height.shape[0], self.height.shape[1]), self.pixel_nm,
+            distortion=found.distortion, should_stop=self.should_stop,
+        )  # fmt: skip
+
+    def without_line_steps(self, found: HeightRegistration) -> _Maps:
+        offsets = line_offsets(
+            self.reference, self.reference_pixel_nm, self.height, self.pixel_nm, found.transform, found.distortion,
+            should_stop=self.should_stop,
+        )  # fmt: skip
+        return replace(self, reference=self.reference - offsets[:, None])
+
+    def dilated(self, tip: Tip, gain: float) -> _Maps:
+        true = tip.dilate(self.height / np.float32(gain), self.pixel_nm, should_stop=self.should_stop)
+        return replace(self, height=true * np.float32(gain))
+
+
+def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Tip | None) -> Comparison:
+    """Take all figures where the reference lies."""
+    height, aligned = maps.height, maps.aligned(found)
     both = np.isfinite(height) & np.isfinite(aligned)
     if np.count_nonzero(both) < 4 or not math.isfinite(found.z_gain) or found.z_gain == 0:
         raise InputError("map and reference have no measured pixels in common: choose maps of the same place")
@@ -276,16 +352,42 @@ def compare(
     within = np.abs(misfit[both][known]) <= sigma[known]
     return Comparison(
         registration=found,
+        tip=tip,
         rmse_nm=_rms(difference[both]),
         rmse_after_gain_nm=_rms(misfit[both]) / abs(found.z_gain),
         agreement=_agreement(difference[both], remove_plane(aligned, both)[both]),
-        psd=_spectra((height / gain).astype(np.float32), aligned, both, result.pixel_size_nm, reference.pixel_size_nm),
+        psd=_spectra((height / gain).astype(np.float32), aligned, both, maps.pixel_nm, maps.reference_pixel_nm),
         coverage=float(within.mean()) if within.size else math.nan,
+        height_nm=height,
         reference_nm=np.where(np.isfinite(aligned), aligned + _plane(height - aligned, both), np.float32(np.nan)),
         difference_nm=np.where(both, difference, np.float32(np.nan)),
         z_gain_spread=_gain_spread(result, aligned, both),
         z_scale_uncertainty=result.z_scale_uncertainty,
     )
+
+
+def _estimated_tip(maps: _Maps, found: HeightRegistration) -> Tip | None:
+    """Tip whose dilation leaves the least misfit, its cone taken as usual; None when none leaves less than no tip."""
+    aligned = maps.aligned(found)
+
+    def misfit(height: NDArray[np.float32]) -> float:
+        both = np.isfinite(height) & np.isfinite(aligned)
+        design = remove_plane(aligned, both)[both].astype(np.float64)
+        rest = remove_plane(height, both)[both].astype(np.float64)
+        return float(((rest - design * ((design @ rest) / (design @ design))) ** 2).mean())
+
+    radii = maps.pixel_nm * _TIP_RADII
+    misfits = [misfit(maps.dilated(Tip(radius), found.z_gain).height) for radius in radii]
+    best = int(np.argmin(misfits))
+    if misfits[best] > misfit(maps.height):
+        return None
+    near = np.log(radii[max(0, best - 1) : best + 2])
+    if len(near) == 3:
+        # the vertex of a parabola through the best and its neighbours
+        curve = np.polyfit(near, misfits[best - 1 : best + 2], 2)
+        if curve[0] > 0:
+            return Tip(float(np.exp(-curve[1] / (2 * curve[0]))))
+    return Tip(float(radii[best]))
 
 
 def _number(value: float) -> float | None:

@@ -1,14 +1,13 @@
-"""Least squares of two height maps that lie nearly on each other. Nothing is searched here."""
+"""Least squares of two height maps that lie roughly on each other. No search; the last fit is that of slopes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.registration.height_levels import SMALLEST_SIDE, Level, Pair, covered, indices_of
@@ -21,18 +20,7 @@ _STEPS = 25
 _CONVERGED_PX = 2e-3
 _DAMPING = 1e-4
 _HUBER_SIGMAS = 2.0
-_MOST_TAKEN = 0.9  # of the error's power at one wavelength; beyond, little is left to scale up
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
-
-
-class Fit(NamedTuple):
-    """Where least squares put the reference."""
-
-    transform: PlaneTransform
-    gain: float
-    covariance: Floats  # (7, 7): the transform about the centre of the map as in HeightRegistration, then the gain
-    correlation: float
-    places: Floats  # (n, 2) places on the map that the reference covers, nm
 
 
 class _Linearised(NamedTuple):
@@ -47,7 +35,7 @@ class _Linearised(NamedTuple):
     weights: Floats  # (n,) Huber
 
 
-def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar: bool = False) -> Fit:
+def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar: bool = False) -> PlaneTransform:
     """Least squares of ``height - (gain * reference(transform) + plane)`` over the overlap (Gauss-Newton, Huber).
 
     ``similar`` leaves ratio of scales and shear as they are.
@@ -72,14 +60,7 @@ def fit_heights(pair: Pair, start: PlaneTransform, should_stop: Stop, *, similar
         at = _linearised(pixels, places, heights, spline, reference, matrix, place, reach)
         if moved < _CONVERGED_PX * pixel:
             break
-    scale = np.array([1.0, 1.0, reach, 1.0, 1.0, reach, 1.0])
-    return Fit(
-        transform=PlaneTransform(matrix, place - matrix @ centre),
-        gain=float(at.coefficients[0]),
-        covariance=_covariance(at)[:7, :7] * np.outer(scale, scale),
-        correlation=_correlation(at),
-        places=at.at * reach,
-    )
+    return PlaneTransform(matrix, place - matrix @ centre)
 
 
 def _middle(level: Level) -> Floats:
@@ -133,49 +114,3 @@ def _solved(design: Floats, at: _Linearised) -> Floats:
     normal = design.T @ weighted
     damping = _DAMPING * np.diag(np.maximum(np.diag(normal), 1e-300))
     return np.asarray(np.linalg.lstsq(normal + damping, weighted.T @ at.rest, rcond=None)[0])
-
-
-def _covariance(at: _Linearised) -> Floats:
-    """Covariance of transform, gain and plane for errors that are correlated over any distance.
-
-    Heights are wrong over many pixels at once (drift, bow, low frequencies of the integration), which the number of
-    pixels knows nothing of. The misfit is taken for one draw of a stationary error with a power that depends on the
-    wavelength only; where the unknowns can take out a share of the error's power, the misfit is short of that share.
-    With the sensitivities c of the unknowns to the height of each pixel, ``cov = sum of |c|^2 * power`` over all
-    frequencies.
-    """
-    design = np.column_stack([at.toward, at.linear]) * np.sqrt(at.weights)[:, None]
-    inverse = np.linalg.pinv(design.T @ design, hermitian=True)
-    rows, columns = (at.pixels - at.pixels.min(axis=0)).T
-    extent = int(rows.max()) + 1, int(columns.max()) + 1
-    padded = tuple(fft.next_fast_len(2 * n, real=True) for n in extent)
-    frequency = np.hypot(fft.fftfreq(padded[0])[:, None] * extent[0], fft.rfftfreq(padded[1])[None, :] * extent[1])
-    ring = np.maximum(np.rint(frequency.ravel()).astype(np.intp), 1) - 1  # waves across the overlap
-    halves = np.full(frequency.shape, 2.0)  # of a real signal one half of the frequencies is kept
-    halves[:, 0] = 1.0
-    image = np.zeros(extent)
-
-    def spectrum(values: Floats) -> NDArray[np.complex128]:
-        image[rows, columns] = values
-        return np.asarray(fft.rfft2(image, padded).ravel())
-
-    def in_rings(power: Floats) -> Floats:
-        return np.asarray(np.bincount(ring, power * halves.ravel()), np.float64)
-
-    spectra = np.stack([spectrum(column) for column in design.T])
-    white = len(rows) * in_rings(np.ones(ring.size))
-    error = in_rings(np.abs(spectrum(np.sqrt(at.weights) * at.rest)) ** 2) / white
-    taken = in_rings(np.einsum("if,ij,jf->f", spectra.conj(), inverse, spectra, optimize=True).real) / white
-    power = error / (1 - np.minimum(taken, _MOST_TAKEN))
-    weighted = spectra * (power[ring] * halves.ravel() / math.prod(padded))
-    return np.asarray(inverse @ (weighted @ spectra.conj().T).real @ inverse)
-
-
-def _correlation(at: _Linearised) -> float:
-    """Correlation of the heights, each without its plane, under the weights of the fit."""
-    root = np.sqrt(at.weights)[:, None]
-    plane = at.linear[:, 1:] * root
-    both = np.column_stack([at.rest + at.linear[:, 0] * at.coefficients[0], at.linear[:, 0]]) * root
-    both = both - plane @ np.linalg.lstsq(plane, both, rcond=None)[0]
-    norm = float(np.sqrt((both**2).sum(axis=0).prod()))
-    return float((both[:, 0] * both[:, 1]).sum()) / norm if norm > 0 else 0.0

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.registration.scan_distortion import ScanDistortion
 
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 
 SMALLEST_SIDE = 24  # pixels; fewer hold too few features to tell one place from another
 _PLANE_SIDE = 256  # pixels along the shorter side from which a tilt is taken
+_PLACES_AT_ONCE = 2**17  # between two questions whether to stop
 _BLUR = 0.5  # pixels of a level: both maps get the same resolution, or the finer one would bias the gain
 
 
@@ -111,7 +114,8 @@ def covered(measured: NDArray[np.bool_], at: Floats) -> NDArray[np.bool_]:
 
 def resampled(
     reference_nm: NDArray[np.float32], reference_pixel_size_nm: float, transform: PlaneTransform,
-    shape: tuple[int, int], pixel_size_nm: float,
+    shape: tuple[int, int], pixel_size_nm: float, *,
+    distortion: ScanDistortion | None = None, should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the reference on the pixels of the map (cubic), at the map's resolution if that is coarser.
 
@@ -121,6 +125,9 @@ def resampled(
     reference_pixel_size_nm, pixel_size_nm : float
     transform : PlaneTransform
     shape : (rows, columns) of the map
+    distortion : ScanDistortion, optional
+        What bends the reference; its bow is taken off.
+    should_stop : callable, optional
 
     Returns
     -------
@@ -134,11 +141,15 @@ def resampled(
     measured = np.isfinite(surface)
     coefficients = ndimage.spline_filter(_without_gaps(surface, measured))
     out = np.full(shape, np.nan, np.float32)
-    rows_at_once = max(1, 2**20 // shape[1])
+    rows_at_once = max(1, _PLACES_AT_ONCE // shape[1])
     for first in range(0, shape[0], rows_at_once):
         rows = np.arange(first, min(first + rows_at_once, shape[0]))
-        at = indices_of(transform(grid_places(rows, np.arange(shape[1]), pixel_size_nm)), reference_pixel_size_nm)
+        stop_if_asked(should_stop)
+        affine = transform(grid_places(rows, np.arange(shape[1]), pixel_size_nm))
+        at = indices_of(affine if distortion is None else distortion.places(affine), reference_pixel_size_nm)
         found = ndimage.map_coordinates(coefficients, at, order=3, prefilter=False, mode="nearest")
+        if distortion is not None:
+            found -= distortion.rise(affine)
         part = np.where(covered(measured, at), found, np.nan)
         out[rows] = part.reshape(len(rows), shape[1])
     return out

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import InputError
-from napari_sem4d.registration.height_fit import Fit, fit_heights
+from napari_sem4d.registration.height_fit import fit_heights
 from napari_sem4d.registration.height_levels import Pair, check_heights, level_of
 from napari_sem4d.registration.height_search import (
     APART_PX,
@@ -28,15 +28,18 @@ from napari_sem4d.registration.height_search import (
     search_places,
 )
 from napari_sem4d.registration.plane_transform import PlaneTransform, shape_of, sigmas_of_shape
+from napari_sem4d.registration.scan_distortion import ScanDistortion
+from napari_sem4d.registration.slope_fit import SlopeFit, fit_slopes
 
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 Stop: TypeAlias = Callable[[], bool] | None
 
 _SIDE = 64  # pixels of the search along the smaller map; scale errors of 5 % stay below its features
 _MOST_SIDE = 320  # pixels of the search along the larger map
-_MOST_PIXELS = 300_000  # of the finest level; uncertainty is far below its pixel then
+_MOST_PIXELS = 120_000  # of the finest level; uncertainty is far below its pixel then
 # When a place is believed (benchmark ``heights``).
 _EVIDENCE, _RIVAL, _LIKENESS, _SCALE_ERROR, _SIGMA_PX = 8.0, 0.7, 0.5, 0.15, 1.0
+_BENT = 5.0  # evidence of a bent scan that is believed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +49,11 @@ class HeightRegistration:
     Attributes
     ----------
     transform : PlaneTransform
+        The affine part over the overlap.
+    distortion : ScanDistortion or None
+        What bends the reference beyond it; None when it was taken for straight.
+    distortion_evidence : float
+        How far the bending is above what noise makes, in standard deviations of that; 0 when it was not fitted.
     covariance : (6, 6) float64
         Of the rows of ``[matrix, place of the centre of the map in nm]``, flattened; the misfit's correlation over any
         distance is counted.
@@ -71,6 +79,8 @@ class HeightRegistration:
     """
 
     transform: PlaneTransform
+    distortion: ScanDistortion | None
+    distortion_evidence: float
     covariance: Floats
     position_sigma_nm: float
     rotation_sigma_deg: float
@@ -99,6 +109,7 @@ def register_heights(
     *,
     start: PlaneTransform | None = None,
     mirror: bool = False,
+    distortion: bool | None = None,
     progress: Callable[[float], None] | None = None,
     should_stop: Stop = None,
 ) -> HeightRegistration:
@@ -117,6 +128,8 @@ def register_heights(
         Place by hand; it is refined, other places are not searched.
     mirror : bool
         Search mirrored references as well.
+    distortion : bool, optional
+        Whether the reference is bent smoothly, sideways and in height; default: if the maps give evidence of it.
     progress : callable, optional
         Gets the fraction done, 0 to 1.
     should_stop : callable, optional
@@ -144,15 +157,22 @@ def register_heights(
         candidates = search_places(bands, mirror=mirror, progress=progress, should_stop=should_stop)
         best, rival = _best_of(candidates, search, bands, should_stop)
     else:
-        best, rival = fit_heights(search, start, should_stop).transform, 0.0
+        best, rival = fit_heights(search, start, should_stop), 0.0
     pixels = [np.count_nonzero(np.isfinite(z)) * (pixel / finest) ** 2 for z, pixel, _ in maps]
     last = finest * max(1.0, math.sqrt(min(pixels) / _MOST_PIXELS))
     resolution = grid / 2
     while resolution > 1.5 * last:
-        best = fit_heights(at(resolution), best, should_stop).transform
+        best = fit_heights(at(resolution), best, should_stop)
         resolution /= 2
     levels = at(last)
-    fit = fit_heights(levels, best, should_stop)
+    best = fit_heights(levels, best, should_stop)
+    if distortion is None:  # at a place that is not the right one every reference looks bent
+        distortion = likeness_at(bands, best).correlation > _LIKENESS
+        fit = fit_slopes(levels, best, should_stop, bent=distortion)
+        if distortion and fit.evidence < _BENT:
+            fit = fit_slopes(levels, fit.transform, should_stop)
+    else:
+        fit = fit_slopes(levels, best, should_stop, bent=distortion)
     if progress is not None:
         progress(1.0)
     return _judged(fit, levels, bands, rival, mirror, last, start is None)
@@ -166,8 +186,8 @@ def _best_of(candidates: list[Candidate], levels: Pair, bands: Pair, should_stop
     for candidate in candidates:
         tried = [candidate.transform]
         with suppress(InputError):  # a fit may go astray until the maps lie beside each other
-            tried.append(fit_heights(levels, tried[-1], should_stop, similar=True).transform)
-            tried.append(fit_heights(levels, tried[-1], should_stop).transform)
+            tried.append(fit_heights(levels, tried[-1], should_stop, similar=True))
+            tried.append(fit_heights(levels, tried[-1], should_stop))
         scored = [Candidate(t, likeness_at(bands, t).gain) for t in tried]
         fitted.append(max(scored, key=lambda c: c.score))
     fitted = apart(sorted(fitted, key=lambda c: -c.score), levels.height, 2 * APART_PX * levels.height.pixel_nm)
@@ -176,11 +196,9 @@ def _best_of(candidates: list[Candidate], levels: Pair, bands: Pair, should_stop
 
 
 def _judged(
-    fit: Fit, levels: Pair, bands: Pair, rival: float, mirror: bool, resolution: float, searched: bool
+    fit: SlopeFit, levels: Pair, bands: Pair, rival: float, mirror: bool, resolution: float, searched: bool
 ) -> HeightRegistration:
     """Put together what was found and say what speaks against it."""
-    design = np.column_stack([fit.places, np.ones(len(fit.places))])
-    position = math.sqrt(sum(_mean_square(design, fit.covariance[i : i + 3, i : i + 3]) for i in (0, 3)))
     shape = shape_of(fit.transform.matrix)
     sigmas = sigmas_of_shape(fit.transform.matrix, fit.covariance[np.ix_([0, 1, 3, 4], [0, 1, 3, 4])])
     area = min(np.count_nonzero(level.measured) * level.pixel_nm**2 for level in levels)
@@ -196,13 +214,15 @@ def _judged(
         trials = math.log(360 / TURN_STEP_DEG * (2 if mirror else 1) * shifts / at.patch)
     found = HeightRegistration(
         transform=fit.transform,
-        covariance=fit.covariance[:6, :6],
-        position_sigma_nm=position,
+        distortion=fit.distortion,
+        distortion_evidence=fit.evidence,
+        covariance=fit.covariance,
+        position_sigma_nm=fit.position_sigma_nm,
         rotation_sigma_deg=sigmas[0],
         scale_sigma=(sigmas[1], sigmas[2]),
         shear_sigma=sigmas[3],
         z_gain=fit.gain,
-        z_gain_sigma=math.sqrt(fit.covariance[6, 6]),
+        z_gain_sigma=fit.gain_sigma,
         correlation=fit.correlation,
         likeness=at.correlation,
         evidence=at.gain / at.patch / 2 - trials,
@@ -225,10 +245,6 @@ def _judged(
         doubts.append(f"only {100 * overlap:.0f} % of the smaller map lie on the other")
     if stretch > _SCALE_ERROR or abs(shape[3]) > _SCALE_ERROR:
         doubts.append("the scales of the maps differ by more than 15 %: check their pixel sizes")
-    if position > _SIGMA_PX * resolution:
-        doubts.append(f"the place is uncertain by {position:.3g} nm")
+    if fit.position_sigma_nm > _SIGMA_PX * resolution:
+        doubts.append(f"the place is uncertain by {fit.position_sigma_nm:.3g} nm")
     return replace(found, doubts=tuple(doubts))
-
-
-def _mean_square(design: Floats, covariance: Floats) -> float:
-    return float(((design @ covariance) * design).sum(axis=1).mean())
