@@ -1,6 +1,6 @@
-"""Remake the bundled sample scans: Monte Carlo images of surfaces with known height.
+"""Remake the bundled samples: Monte Carlo images of surfaces with known height, and an AFM map of one of them.
 
-Run ``python sample_data/make_sample.py [SCENE ...]`` (or ``make sample``). The electrons are followed in passes; what
+Run ``python sample_data/make_sample.py [NAME ...]`` (or ``make sample``). The electrons are followed in passes; what
 is done is kept in ``build/sample`` after each of them, so a stopped run goes on where it was. The noise of the images
 is that of the electrons followed, which are those that a detector of the stated quantum efficiency counts at the beam
 current and dwell time of the setup; amplifier noise, black level and grey levels are added.
@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_sem4d import AnnularSegment, Setup, Specimen
+from napari_sem4d.metrology.levelling import remove_plane
+from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.physics.instrument import montecarlo_signals
 from napari_sem4d.physics.recording import Recording, dose, record
 
@@ -165,6 +168,54 @@ SCENES = {
 }
 
 
+@dataclass(frozen=True)
+class AfmScan:
+    """How an AFM with a blunt tip and a scanner that is a little off recorded the middle of a scene.
+
+    ``turn_deg`` is the angle, counter-clockwise on the screen, by which the map is turned to lie on the scene;
+    ``scale`` is what the scanner states over the true length.
+    """
+
+    scene: str
+    pixels: int = 224
+    pixel_size_nm: float = 25.0
+    turn_deg: float = 7.0
+    scale: float = 1.02
+    tip_radius_nm: float = 10.0
+    noise_nm: float = 0.5
+    line_error_nm: float = 0.8
+    line_wander_nm: float = 0.25  # from line to line, adding up
+
+    def height_nm(self) -> Heights:
+        """The map after plane and lines have been levelled, and what that has left of the offsets of the lines."""
+        scene = SCENES[self.scene]
+        touched = Tip(self.tip_radius_nm).dilate(scene.height_nm(), scene.pixel_size_nm)
+        y, x = (np.mgrid[: self.pixels, : self.pixels] - (self.pixels - 1) / 2) * self.pixel_size_nm / self.scale
+        turn = np.radians(self.turn_deg)
+        right, down = np.cos(turn) * x + np.sin(turn) * y, -np.sin(turn) * x + np.cos(turn) * y
+        middle = (np.array(touched.shape) - 1) / 2
+        places = np.stack([down, right]) / scene.pixel_size_nm + middle[:, None, None]
+        height = ndimage.map_coordinates(touched, places, order=3)
+        rng = np.random.default_rng(SEED)
+        wander = np.cumsum(rng.normal(0.0, self.line_wander_nm, self.pixels))
+        height = height + (wander + rng.normal(0.0, self.line_error_nm, self.pixels))[:, None]
+        return remove_plane((height + rng.normal(0.0, self.noise_nm, height.shape)).astype(np.float32))
+
+
+AFM_SCANS = {"islands_afm": AfmScan("islands")}
+
+
+def make_afm(name: str) -> None:
+    """Write the map NAME.tif, 32-bit floating point with pixel size and unit."""
+    scan = AFM_SCANS[name]
+    path = FOLDER / f"{name}.tif"
+    tifffile.imwrite(
+        path, scan.height_nm(), imagej=True, resolution=(1.0 / scan.pixel_size_nm,) * 2, compression="zlib",
+        metadata={"axes": "YX", "unit": "nm", "vunit": "nm"},
+    )  # fmt: skip
+    print(f"{name}: written, {path.stat().st_size / 1e6:.2f} MB", flush=True)
+
+
 def mean_signals(name: str, scene: Scene) -> NDArray[np.float32]:
     """Signals as fractions of the beam, from the Monte Carlo; passes done earlier are not repeated."""
     specimen, setup = scene.specimen(), scene.setup
@@ -226,15 +277,16 @@ def make(name: str) -> None:
 
 
 def main() -> None:
-    """Make the scenes named on the command line, or all."""
+    """Make the samples named on the command line, or all."""
+    known = (*SCENES, *AFM_SCANS)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"any of {', '.join(SCENES)}; all without")
-    chosen = parser.parse_args().scenes or list(SCENES)
-    unknown = set(chosen) - set(SCENES)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(known)}; all without")
+    chosen = parser.parse_args().names or list(known)
+    unknown = set(chosen) - set(known)
     if unknown:
-        parser.error(f"no scene {', '.join(sorted(unknown))}: there are {', '.join(SCENES)}")
+        parser.error(f"no sample {', '.join(sorted(unknown))}: there are {', '.join(known)}")
     for name in chosen:
-        make(name)
+        (make_afm if name in AFM_SCANS else make)(name)
 
 
 if __name__ == "__main__":

@@ -408,6 +408,18 @@ def test_the_sample_opens_with_its_setup(make_napari_viewer: Any, wait_until: An
     assert len(viewer.layers) == 4
 
 
+def test_the_sample_of_an_afm_map_lies_over_the_scan(make_napari_viewer: Any, wait_until: Any) -> None:
+    viewer = make_napari_viewer()
+    viewer.open_sample("napari-sem4d", "islands")
+    (plain,) = viewer.open_sample("napari-sem4d", "islands_afm")
+    assert (plain.name, plain.visible) == ("islands_afm height (nm)", False)
+    wait_until(lambda: any("AFM height (nm)" in layer.name for layer in viewer.layers))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+    reference = dock.workbench.session.afm.reference
+    assert reference is not None
+    assert (reference.height_nm.shape, round(reference.pixel_size_nm)) == ((224, 224), 25)
+
+
 def test_files_opened_on_the_canvas_are_taken_over_by_the_dock(window: Any, bump: Any, tmp_path: Path) -> None:
     paths = bump.write(tmp_path)
     window.viewer.open(str(paths[0]), plugin="napari-sem4d")

@@ -11,8 +11,10 @@ import tifffile
 from napari.components import ViewerModel
 from npe2 import PluginManager
 
-from napari_sem4d.model import InputError
-from napari_sem4d.viewer import reader
+from napari_sem4d.io.export import write_height
+from napari_sem4d.io.heights import read_height
+from napari_sem4d.model import HeightSeries, InputError
+from napari_sem4d.viewer import height_reader, reader
 from napari_sem4d.viewer.reader import napari_get_reader, read_scan
 
 
@@ -138,3 +140,54 @@ def test_real_scans(plugin_manager: PluginManager) -> None:
     assert len(segments) == 3
     for name in ("test_tiff_Zeiss_SEM_1k.tif", "jeol_image000.tif"):
         assert napari_get_reader(str(folder / "vendor" / name)) is None
+
+
+@pytest.fixture
+def afm_map(tmp_path: Path) -> Path:
+    """A floating-point TIFF that says its unit of height, in a folder with images that say nothing."""
+    path = tmp_path / "afm.tif"
+    surface = np.add.outer(np.arange(30.0), 2 * np.arange(40.0)).astype(np.float32)
+    metadata = {"axes": "YX", "unit": "nm", "vunit": "um"}
+    tifffile.imwrite(path, surface, imagej=True, resolution=(1 / 25, 1 / 25), metadata=metadata)
+    return path
+
+
+def test_a_dropped_height_map_becomes_a_layer_in_nanometres(afm_map: Path, plugin_manager: PluginManager) -> None:
+    viewer = ViewerModel()
+    (layer,) = viewer.open(afm_map, plugin="napari-sem4d")
+    assert layer.name == "afm height (nm)"
+    assert layer.visible
+    assert [str(unit) for unit in layer.units] == ["second", "nanometer", "nanometer", "nanometer"]
+    np.testing.assert_allclose(layer.scale[1:], 25.0, rtol=1e-6)
+    assert float(layer.data[0, 0, -1, -1]) == pytest.approx(1000 * (29 + 78))
+    assert layer.metadata["unit"] == "nm"
+    assert layer.metadata["sem4d_height"].pixel_size_nm == pytest.approx(25.0)
+
+
+def test_real_height_maps_open_through_the_manifest(shared: Path, plugin_manager: PluginManager) -> None:
+    for name in ("di-1.di", "nid-1.nid", "spot_1-1000nm.ibw", "test.gwy", "x3p-2.x3p"):
+        (layer,) = ViewerModel().open(shared / "data" / "afm" / name, plugin="napari-sem4d")
+        unit = "a.u." if name == "test.gwy" else "nm"
+        assert layer.name.endswith(f"height ({unit})")
+
+
+def test_our_own_results_open_as_heights(afm_map: Path, plugin_manager: PluginManager) -> None:
+    found = read_height(afm_map)
+    for name in ("result.npz", "result.tif"):
+        write_height(found, afm_map.with_name(name))
+        (layer,) = ViewerModel().open(afm_map.with_name(name), plugin="napari-sem4d")
+        assert layer.name == "result height (nm)"
+    series = HeightSeries.from_frames([found] * 3, np.array([0.0, 2.0, 4.0]))
+    write_height(series, afm_map.with_name("movie.tif"))
+    (layer,) = ViewerModel().open(afm_map.with_name("movie.tif"), plugin="napari-sem4d")
+    assert layer.data.shape == (3, 1, 30, 40)
+    assert layer.scale[0] == 2.0
+
+
+def test_images_and_foreign_arrays_are_no_height_maps(scan: list[Path], tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros((8, 9), np.float32))
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
+    (tmp_path / "log.dat").write_text("no heights\n")
+    for path in (scan[0], *(tmp_path / n for n in ("float.tif", "other.npz", "broken.npz", "log.dat", "missing.spm"))):
+        assert height_reader.napari_get_reader(str(path)) is None, path.name

@@ -18,6 +18,9 @@ SCANS = {
     "stripe": "Oxide stripe on copper, four segments",
 }
 
+# AFM maps of the scans: NAME.tif
+AFM_MAPS = {"islands_afm": "AFM map of the faceted islands"}
+
 
 def sample_path(name: str) -> Path:
     """Return the path of a bundled sample file.

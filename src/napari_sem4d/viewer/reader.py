@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_sem4d.io.names import common_start
-from napari_sem4d.io.scan_file import SUFFIXES
+from napari_sem4d.io.scan_file import SUFFIXES, is_own_result
 from napari_sem4d.io.sem import read_sem
 from napari_sem4d.io.siblings import scan_of
 from napari_sem4d.model import SemSeries
@@ -54,7 +54,7 @@ def napari_get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str
     Every other image is declined, so that napari offers it to other readers.
     """
     files = _files(path)
-    if not files or any(f.suffix.lower() not in SUFFIXES for f in files):
+    if not files or any(f.suffix.lower() not in SUFFIXES for f in files) or is_own_result(files[0]):
         return None
     return read_scan if _opened.holds(files[0]) or scan_of(files[0]) is not None else None
 
