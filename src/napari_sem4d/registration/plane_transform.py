@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +31,25 @@ class PlaneTransform:
     offset_nm: Floats
 
     @classmethod
-    def from_points(cls, places_nm: Floats, reference_nm: Floats) -> PlaneTransform:
-        """Return the transform through pairs of points (n, 2) marked on both maps, by least squares.
+    def from_points(cls, places_nm: Floats, reference_nm: Floats, *, similar: bool = False) -> PlaneTransform:
+        """Return the transform through pairs of points (n, 2) marked on both maps, see :func:`fit_points`."""
+        return fit_points(places_nm, reference_nm, similar=similar).transform
 
-        Raises
-        ------
-        InputError
-            If there are fewer than three pairs, or they lie on one line.
+    @classmethod
+    def turned(cls, rotation_deg: float, centre_nm: Floats, reference_centre_nm: Floats) -> PlaneTransform:
+        """Return the transform of a reference that is turned, counter-clockwise on the screen, and not stretched.
+
+        Parameters
+        ----------
+        rotation_deg : float
+        centre_nm : (2,) float64
+            Where on the map the centre of the reference lies.
+        reference_centre_nm : (2,) float64
+            The centre of the reference, on the reference.
         """
-        design = np.column_stack([places_nm, np.ones(len(places_nm))])
-        if len(places_nm) < 3 or places_nm.shape != reference_nm.shape or np.linalg.matrix_rank(design) < 3:
-            raise InputError("mark at least three pairs of points that do not lie on one line")
-        found = np.linalg.lstsq(design, reference_nm, rcond=None)[0]
-        return cls(np.asarray(found[:2].T, np.float64), np.asarray(found[2], np.float64))
+        turn = math.radians(rotation_deg)
+        matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        return cls(matrix, reference_centre_nm - matrix @ centre_nm)
 
     def __call__(self, places_nm: Floats) -> Floats:
         """Return the places (n, 2) on the reference of places (n, 2) on the map, nm."""
@@ -68,6 +74,64 @@ class PlaneTransform:
     def shear(self) -> float:
         """Tangent by which the y axis of the reference leans to the right before it is turned."""
         return shape_of(self.matrix)[3]
+
+
+class PointFit(NamedTuple):
+    """A transform through pairs of points.
+
+    Attributes
+    ----------
+    transform : PlaneTransform
+    sigma_nm : float
+        One standard deviation of one coordinate of a marked point on the reference, from what the transform leaves
+        over; NaN when there are no more points than it takes.
+    covariance : (6, 6) float64
+        Of the rows of ``[matrix, offset_nm]``, flattened; NaN with it.
+    """
+
+    transform: PlaneTransform
+    sigma_nm: float
+    covariance: Floats
+
+
+def fit_points(places_nm: Floats, reference_nm: Floats, *, similar: bool = False) -> PointFit:
+    """Least squares of pairs of points marked on a map and on a reference; exact when there are just enough.
+
+    Parameters
+    ----------
+    places_nm, reference_nm : (n, 2) float64
+    similar : bool
+        One scale and no shear: two pairs are enough then. The reference is not mirrored.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three pairs (two when ``similar``), or they lie on one line (on one place).
+    """
+    count = len(places_nm)
+    fewest = 2 if similar else 3
+    straight = np.column_stack([places_nm, np.ones(count)])
+    enough = count >= fewest and places_nm.shape == reference_nm.shape == (count, 2)
+    if not enough or np.linalg.matrix_rank(straight) < fewest:
+        where = "two pairs of points at different places" if similar else "three pairs of points that are not on a line"
+        raise InputError(f"mark at least {where}")
+    design = np.zeros((2 * count, 6))
+    design[:count, :3] = design[count:, 3:] = straight
+    # matrix [[a, b], [-b, a]] and two shifts
+    basis = np.eye(6)
+    if similar:
+        basis = np.zeros((6, 4))
+        basis[0, 0] = basis[4, 0] = basis[1, 1] = basis[2, 2] = basis[5, 3] = 1.0
+        basis[3, 1] = -1.0
+    wanted = reference_nm.T.ravel()
+    found = np.linalg.lstsq(design @ basis, wanted, rcond=None)[0]
+    rows = (basis @ found).reshape(2, 3)
+    free = len(wanted) - basis.shape[1]
+    rest = wanted - design @ basis @ found
+    sigma = math.sqrt(float(rest @ rest) / free) if free > 0 else math.nan
+    reduced = design @ basis
+    covariance = sigma**2 * basis @ np.linalg.inv(reduced.T @ reduced) @ basis.T
+    return PointFit(PlaneTransform(rows[:, :2].copy(), rows[:, 2].copy()), sigma, np.asarray(covariance))
 
 
 def shape_of(matrix: Floats) -> tuple[float, float, float, float]:
