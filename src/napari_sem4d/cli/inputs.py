@@ -1,4 +1,4 @@
-"""The options that say what to read, shared by the subcommands. They check the form only; files are read elsewhere."""
+"""The options that several subcommands share. They check the form only; files are read and written elsewhere."""
 
 from __future__ import annotations
 
@@ -77,5 +77,12 @@ ReferenceRegionText = Annotated[
         help="Area of a series that does not change; gives level and zero of every scan.",
         metavar="R0:R1,C0:C1",
         callback=check_region,
+    ),
+]
+ReportPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="Report to write, .html (one file) or .pdf: pictures, figures, uncertainty budget, provenance.",
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -19,9 +19,10 @@ from napari_sem4d.cli.inputs import (
     PixelSize,
     ReferenceRegionText,
     RegionText,
+    ReportPath,
     as_names,
 )
-from napari_sem4d.cli.outputs import check_target, write_all
+from napari_sem4d.cli.outputs import check_targets, write_heights
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.methods import METHOD_WORDS, method_help
 
@@ -67,9 +68,10 @@ def reconstruct(
             "Default: the first file's name with _height.tif.",
         ),
     ] = None,
+    report: ReportPath = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
-    from napari_sem4d.io.export import SUFFIXES, write_height
+    from napari_sem4d.io.export import check_format
     from napari_sem4d.io.grouping import image_files
     from napari_sem4d.io.heights import read_height
     from napari_sem4d.model.region import Region
@@ -79,15 +81,17 @@ def reconstruct(
         None if text is None else Region.parse(text) for text in (region, level_region, reference_region)
     )
     targets = output or [Path(f"{files[0].stem}_height.tif")]
-    if len({target.resolve() for target in targets}) < len(targets):
-        raise typer.BadParameter("the same --output is given twice")
     sources = [*image_files(files), *([] if start is None else [start])]
-    for target in targets:
-        check_target(target, SUFFIXES, sources)
+    check_targets(targets, report, sources)
 
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
     _check_frame(series, frame, level, reference, start)
+    if frame is None and len(series) > 1:
+        for target in targets:
+            check_format(target, is_series=True, unit="nm")
+        if report is not None:
+            raise InputError("a report is of one scan, and the files hold a series; choose one with --frame")
     begin = None if start is None else read_height(start)
     chosen = cast("Method", method.value)
     with terminal.progress_bar("Reconstructing") as progress:
@@ -105,14 +109,28 @@ def reconstruct(
                 series, used, method=chosen, roi=roi, level_region=level, frame=frame or 0, start=begin,
                 seed=seed, progress=progress,
             )  # fmt: skip
-    write_all([(target, partial(write_height, height)) for target in targets])
+    problem = write_heights(height, targets, others=_reports(height, series, report))
     for message in height.warnings:
         terminal.warning(message)
-    for target in targets:
-        terminal.result(f"wrote {target}")
     terminal.result(describe(height))
     budget = ScaleBudget.from_json(height.provenance.get("z_scale_budget", []))
     print_budget(budget, "Budget of the z scale")
+    if problem is not None:
+        raise problem
+
+
+def _reports(
+    height: HeightMap | HeightSeries, series: SemSeries, path: Path | None
+) -> list[tuple[Path, Callable[..., object]]]:
+    from napari_sem4d.model import HeightMap
+
+    if path is None or not isinstance(height, HeightMap):
+        return []
+    from napari_sem4d.report.compose import Subject
+    from napari_sem4d.report.write import write_report
+    from napari_sem4d.session.session import series_name
+
+    return [(path, partial(write_report, Subject(series_name(series), height)))]
 
 
 def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:
