@@ -12,17 +12,17 @@ from napari.layers import Image, Layer, Surface
 from psygnal import Signal
 
 from napari_sem4d.model import HeightMap, InputError, SemSeries
+from napari_sem4d.session.relief import Relief, relief_of
 from napari_sem4d.session.simulation import (
     Order,
-    Relief,
     Simulating,
     Simulation,
     carry_out,
     expected_seconds,
-    relief_of,
 )
-from napari_sem4d.viewer.layers import AXES, HEIGHT_COLORMAP, robust_limits
+from napari_sem4d.viewer.height_reader import map_data
 from napari_sem4d.viewer.notify import explain_failure, tell_failure
+from napari_sem4d.viewer.simulated_layers import image_layers
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
@@ -83,8 +83,8 @@ class SimulateView:
         return sorted(images, key=lambda layer: "unit" not in layer.metadata)
 
     def _may_hold_heights(self, layer: Image) -> bool:
-        if layer in self.layers.values() or self._workbench.details.holds(layer):
-            return False
+        if layer in self.layers.values() or self._workbench.details.holds(layer) or "title" in layer.metadata:
+            return False  # ours, or a difference of heights
         return not any(isinstance(value, SemSeries) for value in layer.metadata.values())
 
     def relief(self) -> Relief:
@@ -135,7 +135,7 @@ class SimulateView:
         name = Path(path).stem
 
         def take(found: HeightMap) -> None:
-            layer = map_layer(found, name)
+            layer = Layer.create(*map_data(found, name))
             self.layer = layer
             self._viewer.add_layer(layer)
             self._viewer.reset_view()
@@ -342,51 +342,6 @@ class SimulateView:
         if event.type == "removed" and event.value is self.layer:
             self.layer = None
         self.layers_changed.emit()
-
-
-def image_layers(simulation: Simulation, measured: dict[str, Image | None], time_s: float) -> dict[str, Image]:
-    """Return the simulated image of each segment as a hidden layer ``(t, 1, y, x)`` where the heights lie.
-
-    Parameters
-    ----------
-    simulation : Simulation
-    measured : dict of str to Image or None
-        Layers of the scan, whose contrast limits serve when the grey levels are those of the scan.
-    time_s : float
-        Where the time slider stands.
-    """
-    relief = simulation.order.relief
-    found = {}
-    for name, image in zip(simulation.names, simulation.images, strict=True):
-        like = measured[name] if simulation.order.compares else None
-        unit = "grey levels" if simulation.order.compares else "share of the beam"
-        found[name] = Image(
-            image[None, None],
-            name=f"{name} simulated ({unit})",
-            colormap="gray",
-            contrast_limits=robust_limits(image[None]) if like is None else tuple(like.contrast_limits),
-            visible=False,
-            axis_labels=AXES,
-            units=("s", "nm", "nm", "nm"),
-            scale=(1.0, *(relief.pixel_size_nm,) * 3),
-            translate=(time_s, 0.0, *relief.origin_nm),
-            metadata={"origin_nm": relief.origin_nm},
-        )
-    return found
-
-
-def map_layer(found: HeightMap, name: str) -> Image:
-    """Return a height map from a file as a layer."""
-    return Image(
-        found.height_nm,
-        name=f"{name} height ({found.unit})",
-        colormap=HEIGHT_COLORMAP,
-        contrast_limits=robust_limits(found.height_nm[None]),
-        axis_labels=AXES[2:],
-        units=("nm", "nm"),
-        scale=(found.pixel_size_nm,) * 2,
-        metadata={"unit": found.unit},
-    )
 
 
 def _steps(ndim: int) -> Iterator[np.ndarray[Any, np.dtype[np.float64]]]:

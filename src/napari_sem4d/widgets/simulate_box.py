@@ -24,7 +24,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import InputError
-from napari_sem4d.session.simulation import ENGINE_WORDS, Relief, Simulation, duration_words
+from napari_sem4d.session.relief import Relief
+from napari_sem4d.session.simulation import ENGINE_WORDS, Simulation, duration_words
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.simulate_view import Look
 from napari_sem4d.viewer.workbench import Workbench
