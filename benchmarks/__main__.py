@@ -107,11 +107,18 @@ def _start(scenes: Path) -> Iterator[Table]:
     yield start_table()
 
 
+def _roughness(scenes: Path) -> Iterator[Table]:
+    from benchmarks.roughness import roughness_tables
+
+    yield from roughness_tables()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
-    "calibration": _calibration, "heights": _heights, "start": _start,
+    "calibration": _calibration, "heights": _heights,
+    "roughness": _roughness, "start": _start,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -124,6 +131,7 @@ ONLY_WHEN_ASKED = (
     "registration",
     "calibration",
     "heights",
+    "roughness",
     "start",
 )
 

@@ -19,6 +19,7 @@ from napari_sem4d.session.measuring import (
     Read,
     figure_text,
     level,
+    line_words,
     profile_text,
     profile_words,
     read_figures,
@@ -128,7 +129,9 @@ def test_roughness_is_read_with_the_filters_and_parameters_that_were_chosen() ->
     read = read_figures(part_map(), "roughness", {"inside": HIGH}, measuring.settings)
     measuring.add(read, 2)
     assert [line.name for line in measuring.lines] == ["Sa", "Sq", "Ssk", "Sku", "Sp", "Sv", "Sz"]
-    assert measuring.lines[1].note == "root mean square height; F quadratic, S 40 nm, L 300 nm"
+    words = line_words(measuring.lines[1])
+    assert words.startswith("root mean square height; F quadratic, S 40 nm, L 300 nm; ")
+    assert words.endswith(" nm of σ from the z scale")
     measuring.set_cutoff("s_nm", " ")
     assert measuring.settings.filters.s_nm is None
 

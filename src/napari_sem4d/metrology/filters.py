@@ -22,7 +22,7 @@ _ALPHA = math.sqrt(
     math.log(2.0) / math.pi
 )  # ISO 16610-21, 4.2: the filter passes half of a wave as long as its cut-off
 _FINEST_PX = 2.0
-_BATCH = 1 << 19  # numbers handled between two questions whether to stop: some hundredths of a second
+_BATCH = 1 << 18  # numbers handled between two questions whether to stop: some hundredths of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,9 @@ class GaussianFilter:
             When ``should_stop`` says so.
         """
         plane = self._plane.fit(z, should_stop)
-        rest = z.copy()
+        rest = np.empty_like(z)
+        for rows in row_batches(z.shape, should_stop):
+            rest[rows] = z[rows]
         self._plane.subtract(rest, plane, should_stop)
         smooth = self._convolved(rest, should_stop)
         for rows in row_batches(z.shape, should_stop):

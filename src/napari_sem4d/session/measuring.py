@@ -417,6 +417,13 @@ def figure_text(figure: Figure) -> str:
     return f"{value:.{decimals}f} ± {sigma:.{decimals}f}{behind}"
 
 
+def line_words(line: Line) -> str:
+    """Say what a figure means, how it was read, and how much of its sigma comes from the z scale."""
+    scale = Figure(line.sigma_z_scale, math.nan, line.figure.unit)
+    part = "" if math.isnan(line.sigma_z_scale) else figure_text(scale).removesuffix(", σ not known")
+    return "; ".join(words for words in (line.note, f"{part} of σ from the z scale" if part else "") if words)
+
+
 def table_text(lines: Iterable[Line]) -> str:
     """Return figures as lines of a spreadsheet, separated by tabs, with all their digits."""
     head = "figure\trun\tvalue\tsigma\tunit\tsigma of z scale\tnote"

@@ -27,6 +27,7 @@ from napari_sem4d.session.measuring import (
     Cutoff,
     Spot,
     figure_text,
+    line_words,
     profile_text,
     profile_words,
     table_text,
@@ -222,16 +223,18 @@ class MeasureBox(Fold):
 
     def _show_figures(self) -> None:
         lines, profile = self._measuring.lines, self._measuring.profile
+        before = self.table.rowCount()
         self.table.setRowCount(len(lines))
         for row, line in enumerate(lines):
             for column, text in enumerate((line.name, figure_text(line.figure), str(line.run_id))):
                 item = QTableWidgetItem(text)
-                item.setToolTip(line.note)
+                item.setToolTip(line_words(line))
                 self.table.setItem(row, column, item)
         height = self.table.horizontalHeader().sizeHint().height() + 4
         height += min(len(lines), _ROWS_SHOWN) * self.table.verticalHeader().defaultSectionSize()
         self.table.setFixedHeight(height)
-        self.table.scrollToBottom()
+        if len(lines) > before:
+            self.table.scrollToItem(self.table.item(before, 0), QTableWidget.ScrollHint.PositionAtTop)
         self.table.setVisible(bool(lines))
         self.copy_button.setVisible(bool(lines))
         for widget in (self.plot, self.caption, self.copy_profile_button):
