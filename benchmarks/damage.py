@@ -1,4 +1,4 @@
-"""Every real scan file, truncated at 20 places and with one byte changed 200 times: what reading makes of it."""
+"""Every real scan and height map, cut at 20 places and one byte changed 200 times: what reading makes of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import numpy as np
 import tifffile
 from rich.table import Table
 
+from napari_sem4d.io.heights import read_height
 from napari_sem4d.io.sem import read_sem
-from napari_sem4d.model import InputError, SemSeries
+from napari_sem4d.model import HeightMap, InputError, SemSeries
 
 TRUNCATIONS, FLIPS = 20, 200
 _VENDOR_TAGS = (34118, 34682)
 _OUTCOMES = ("error", "right", "pixels only", "value missing", "warned", "wrong in silence", "crash")
 # Rounding: a changed last digit is not a wrong number.
 _TOLERANCE = 0.005
+_FEW_PIXELS = 0.001
 
 
 def damage_table(folder: Path) -> Table:
@@ -39,6 +41,51 @@ def damage_table(folder: Path) -> Table:
         table.add_row(path.name, *(str(outcomes[o]) for o in _OUTCOMES), f"{slowest:.2f}")
     table.caption = "\n".join(silent)
     return table
+
+
+def height_damage_table(folder: Path) -> Table:
+    """Count the outcomes for every height map of ``folder``; heights are right when 99.9 % of the pixels are."""
+    table = Table(title=f"Damaged copies of height maps: {TRUNCATIONS} truncations, {FLIPS} changed bytes each")
+    for heading in ("damaged file", *_OUTCOMES, "slowest s"):
+        table.add_column(heading)
+    silent: list[str] = []
+    for path in sorted((folder / "afm").iterdir()):
+        intact = read_height(path)
+        outcomes: Counter[str] = Counter()
+        slowest = 0.0
+        with tempfile.TemporaryDirectory() as name:
+            victim = Path(name) / path.name
+            shutil.copyfile(path, victim)
+            for what, data in _copies(victim):
+                victim.write_bytes(data)
+                start = time.perf_counter()
+                outcome = _height_outcome(victim, intact)
+                slowest = max(slowest, time.perf_counter() - start)
+                outcomes[outcome.partition(":")[0]] += 1
+                if outcome.startswith(("wrong", "crash")):
+                    silent.append(f"{path.name} {what} {outcome}")
+        table.add_row(path.name, *(str(outcomes[o]) for o in _OUTCOMES), f"{slowest:.2f}")
+    table.caption = "\n".join(silent)
+    return table
+
+
+def _height_outcome(victim: Path, intact: HeightMap) -> str:
+    try:
+        found = read_height(victim)
+    except InputError as error:
+        return "error" if victim.name in str(error) else f"crash: the message does not name the file: {error}"
+    except Exception as error:  # what the benchmark looks for
+        return f"crash: {type(error).__name__} {error}"
+    if set(found.warnings) - set(intact.warnings):
+        return "warned"
+    if found.height_nm.shape != intact.height_nm.shape:
+        return f"wrong in silence: {found.height_nm.shape} pixels"
+    if not _same(found.pixel_size_nm, intact.pixel_size_nm) or found.unit != intact.unit:
+        return f"wrong in silence: pixels of {found.pixel_size_nm} nm, heights in {found.unit}"
+    same = np.isclose(found.height_nm, intact.height_nm, rtol=_TOLERANCE, atol=0.0, equal_nan=True)
+    if np.count_nonzero(~same) > _FEW_PIXELS * same.size:
+        return f"wrong in silence: {np.count_nonzero(~same)} heights"
+    return "right" if same.all() else "pixels only"
 
 
 def _one_file(path: Path) -> tuple[Counter[str], float, list[str]]:
@@ -78,7 +125,7 @@ def _copies(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _entries(path: Path) -> range:
     size = path.stat().st_size
-    if path.suffix == ".txt":
+    if path.suffix not in {".tif", ".tiff"}:
         return range(size)
     with tifffile.TiffFile(path) as tiff:
         places = [tag.valueoffset for tag in tiff.pages[0].tags if tag.code in _VENDOR_TAGS]

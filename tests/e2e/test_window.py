@@ -11,6 +11,7 @@ import pytest
 from napari.layers import Image
 
 from napari_sem4d.model import Region
+from napari_sem4d.session.samples import sample_path
 from napari_sem4d.widgets.dock import ReconstructDock
 
 pytestmark = [pytest.mark.gui, pytest.mark.flaky(reruns=1)]
@@ -413,6 +414,9 @@ def test_the_sample_of_an_afm_map_lies_over_the_scan(make_napari_viewer: Any, wa
     viewer.open_sample("napari-sem4d", "islands")
     (plain,) = viewer.open_sample("napari-sem4d", "islands_afm")
     assert (plain.name, plain.visible) == ("islands_afm height (nm)", False)
+    (dropped,) = viewer.open(str(sample_path("islands_afm.tif")), plugin="napari-sem4d")
+    assert dropped.visible
+    assert dropped.colorbar.visible
     wait_until(lambda: any("AFM height (nm)" in layer.name for layer in viewer.layers))
     _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
     reference = dock.workbench.session.afm.reference

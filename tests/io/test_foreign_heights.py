@@ -352,6 +352,15 @@ def test_resampling_is_linear_and_keeps_missing_pixels(tmp_path: Path) -> None:
     assert missing[:, 0].max() == 21
 
 
+def test_a_surface_far_from_zero_keeps_its_fine_structure(tmp_path: Path) -> None:
+    """A stage at 40 mm: numbers of 32 bit would come in steps of 4 nm there."""
+    x3p(tmp_path / "a.x3p", heights=SURFACE / 100 + 4e7)
+    found = read_height(tmp_path / "a.x3p")
+    levels = found.height_nm - found.height_nm.mean()
+    np.testing.assert_allclose(levels, (SURFACE - SURFACE.mean()) / 100, atol=1e-4)
+    assert found.provenance["offset_taken_off"] == pytest.approx(4e7)
+
+
 def test_missing_pixels_stay_missing(tmp_path: Path) -> None:
     holes = SURFACE.copy()
     holes[2, 3] = np.nan

@@ -34,6 +34,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEARLY_SQUARE = 1e-3  # relative; what rounding in a header makes
 _MOST_STRETCH = 20.0
 _HIGHEST_NM = 1e9
+_COARSE_ROUNDING = 1e-4  # of the standard deviation of the heights
 _BY_CONTENT: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], list[Channel]]], ...] = (
     (nanoscope.NAME, nanoscope.recognises, nanoscope.channels),
     (nanosurf.NAME, nanosurf.recognises, nanosurf.channels),
@@ -117,13 +118,15 @@ def read_foreign_height(path: Path, channel: str | None, unit: str | None, pixel
     warnings += notes
     heights, notes = _squared(path, heights, pixel_nm)
     warnings += notes
+    offset_nm = _offset_too_large(heights)
     provenance = {
         "source": path.name,
         "format": found.format,
         "channel": chosen.name,
         "recorded_pixel_nm": [float(pixel_nm[0]), float(pixel_nm[1])],
+        "offset_taken_off": offset_nm,
     }
-    return _height_map(heights, min(pixel_nm), bool(stated), tuple(warnings), provenance)
+    return _height_map(heights - offset_nm, min(pixel_nm), bool(stated), tuple(warnings), provenance)
 
 
 def choose_channel(file: HeightFile, wanted: str | None) -> Channel:
@@ -196,6 +199,13 @@ def _pixel_nm(path: Path, channel: Channel, given: float | None) -> tuple[tuple[
     if abs(y / x - 1) < _NEARLY_SQUARE:
         y = x = math.sqrt(x * y)
     return (y, x), []
+
+
+def _offset_too_large(heights: Numbers) -> float:
+    """Mean height where 32 bit around it would round off the surface (a stage at millimetres), else 0."""
+    finite = heights[np.isfinite(heights)]
+    rounding = float(np.abs(finite).max()) * np.finfo(np.float32).eps
+    return float(finite.mean()) if rounding > _COARSE_ROUNDING * float(finite.std()) else 0.0
 
 
 def _squared(path: Path, heights: Numbers, pixel_nm: tuple[float, float]) -> tuple[Numbers, list[str]]:

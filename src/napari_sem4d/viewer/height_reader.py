@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import napari
 import numpy as np
 
 from napari_sem4d.io.foreign_heights import height_file
 from napari_sem4d.io.heights import read_height, read_height_series
 from napari_sem4d.io.scan_file import is_own_result
 from napari_sem4d.model import HeightMap, InputError, Region
-from napari_sem4d.viewer.layers import Heights, height_layer, robust_limits
+from napari_sem4d.viewer.layers import Heights, height_layer, place_color_bar, robust_limits
 
 LayerData = tuple[Any, ...]
+
+_MARK = "sem4d_height"  # entry of a layer's metadata with the map or series itself
 
 
 def napari_get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -57,7 +60,7 @@ def read_heights(path: str | Sequence[str]) -> list[LayerData]:
     rows, columns = series.height_nm.shape[1:]
     whole = Region(0, rows, 0, columns)
     heights = Heights(file.stem, series.height_nm, None, series.time_s, series.pixel_size_nm, series.unit, whole)
-    return [_layer_data(heights, {})]
+    return [_layer_data(heights, {_MARK: series})]
 
 
 def map_data(result: HeightMap, name: str) -> LayerData:
@@ -65,11 +68,22 @@ def map_data(result: HeightMap, name: str) -> LayerData:
     heights = Heights(
         name, result.height_nm[None], result.valid[None], np.zeros(1), result.pixel_size_nm, result.unit, result.region
     )
-    return _layer_data(heights, {"sem4d_height": result, "warnings": result.warnings})
+    return _layer_data(heights, {_MARK: result, "warnings": result.warnings})
 
 
 def _layer_data(heights: Heights, metadata: dict[str, Any]) -> LayerData:
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        viewer.layers.events.inserted.connect(_show_color_bar)  # napari takes the same function once
     layer = height_layer(heights, robust_limits(heights.frames, heights.valid))
     data, settings, kind = layer.as_layer_data_tuple()
     settings.update(visible=True, metadata={**settings["metadata"], **metadata})
     return data, settings, kind
+
+
+def _show_color_bar(event: Any) -> None:
+    """Give a height map that came into the viewer its colour bar, which layer data cannot say."""
+    layer = event.value
+    if _MARK in layer.metadata and layer.visible:
+        place_color_bar(layer)
+        layer.colorbar.visible = True

@@ -46,6 +46,10 @@ def channels(path: Path) -> list[Channel]:
             if rows > 1:
                 found.append(_channel(path, about, place))
             place += rows * columns * item
+    if place != path.stat().st_size:
+        raise InputError(
+            f"{path} is damaged: its channels need {place} bytes, it has {path.stat().st_size}; copy it again"
+        )
     if not found:
         raise InputError(f"{path} holds no image, maybe curves; give a file of a scan")
     return found

@@ -52,8 +52,9 @@ def channels(path: Path) -> list[Channel]:
     name = _text(header[4:68]) + ("" if struct.unpack_from("<I", header, 128)[0] else ", backward")
 
     def read() -> Numbers:
-        numbers: Numbers = block(path, offset, shape, dtype).astype(np.float64)
-        return (gain * ((scale or 1.0) * numbers + shift))[::-1]
+        numbers = block(path, offset, shape, dtype).astype(np.float64)
+        heights: Numbers = gain * ((scale or 1.0) * numbers + shift)
+        return heights[::-1]
 
     return [Channel(name, unit, checked_pixel(1e-6 * height_um / rows, 1e-6 * width_um / columns), read)]
 
