@@ -71,9 +71,10 @@ def _gui(scenes: Path) -> Iterator[Table]:
 
 
 def _damage(scenes: Path) -> Iterator[Table]:
-    from benchmarks.damage import damage_table
+    from benchmarks.damage import damage_table, height_damage_table
 
     yield damage_table(DATA)
+    yield height_damage_table(DATA)
 
 
 def _robustness(scenes: Path) -> Iterator[Table]:
