@@ -31,10 +31,11 @@ from napari_sem4d.model import (
     Term,
 )
 from napari_sem4d.registration.plane_transform import PlaneTransform
-from napari_sem4d.report.compose import Subject, compose, setup_of
+from napari_sem4d.report.compose import compose, setup_of
 from napari_sem4d.report.html import as_html
 from napari_sem4d.report.pdf import as_pdf
 from napari_sem4d.report.setup_drawing import setup_pictures
+from napari_sem4d.report.subject import Subject
 from napari_sem4d.report.write import write_report
 
 ROWS, COLUMNS, PIXEL_NM = 96, 128, 20.0

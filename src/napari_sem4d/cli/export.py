@@ -47,7 +47,7 @@ def export(
     result = read_height(height)
     others: list[tuple[Path, Callable[..., object]]] = []
     if report is not None:
-        from napari_sem4d.report.compose import Subject
+        from napari_sem4d.report.subject import Subject
         from napari_sem4d.report.write import write_report
 
         others.append((report, partial(write_report, Subject(height.name, result))))

@@ -126,7 +126,7 @@ def _reports(
 
     if path is None or not isinstance(height, HeightMap):
         return []
-    from napari_sem4d.report.compose import Subject
+    from napari_sem4d.report.subject import Subject
     from napari_sem4d.report.write import write_report
     from napari_sem4d.session.session import series_name
 

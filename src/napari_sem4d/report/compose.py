@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from napari_sem4d.metrology.areal_roughness import roughness
-from napari_sem4d.metrology.comparison import LIGHT_RULE, Comparison
+from napari_sem4d.metrology.comparison import LIGHT_RULE
 from napari_sem4d.metrology.filters import PLANE_REMOVED
 from napari_sem4d.model import HeightMap, InputError, Setup
 from napari_sem4d.model.errors import stop_if_asked
@@ -19,6 +18,7 @@ from napari_sem4d.report import map_pictures as maps
 from napari_sem4d.report.content import Block, Notices, Pair, Picture, Report, Section, Table, Text, Verdict
 from napari_sem4d.report.provenance import file_rows, program_rows, settings_rows
 from napari_sem4d.report.setup_drawing import setup_pictures
+from napari_sem4d.report.subject import Subject
 from napari_sem4d.session.afm_figures import table_of, verdict_words
 from napari_sem4d.session.measuring import figure_text
 from napari_sem4d.session.summary import summarise, z_scale_words
@@ -27,30 +27,6 @@ Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
 
 _NAMES = (0.32, 0.68)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """What a report is about.
-
-    Attributes
-    ----------
-    name : str
-        Of the scan or file.
-    result : HeightMap
-    comparison : Comparison or None
-        With a reference of the same place.
-    reference_name : str
-        Of the reference.
-    line : Line or None
-        Where the profile is taken; default across the row whose heights span most.
-    """
-
-    name: str
-    result: HeightMap
-    comparison: Comparison | None = None
-    reference_name: str = "the reference"
-    line: maps.Line | None = None
 
 
 def compose(subject: Subject, progress: Progress | None = None, should_stop: ShouldStop | None = None) -> Report:

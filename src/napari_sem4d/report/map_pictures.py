@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.colors import LightSource
@@ -29,19 +28,12 @@ from napari_sem4d.report.drawing import (
     percent_limits,
     spread,
 )
+from napari_sem4d.report.subject import Line
 
 _MOST_PIXELS_ACROSS = 1000  # what a printed picture of 85 mm can show
 _BINS = 100
 _RELIEF_SLOPE = 0.35  # rms slope at which relief is well seen
 _LIGHT = LightSource(azdeg=315, altdeg=45)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Where a profile is taken: from and to (row, column) in pixels of the map."""
-
-    start: tuple[float, float]
-    end: tuple[float, float]
 
 
 def reduced(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model import HeightMap, InputError
-from napari_sem4d.report.compose import Subject, compose
+from napari_sem4d.report.compose import compose
+from napari_sem4d.report.subject import Subject
 
 SUFFIXES = (".html", ".htm", ".pdf")
 _COMPOSED = 0.9  # of the time

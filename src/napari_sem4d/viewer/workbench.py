@@ -14,6 +14,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
+from napari_sem4d.report.subject import Subject, subject_of
 from napari_sem4d.session import Result, Run, Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, measure, measure_scan
@@ -84,7 +85,6 @@ class Workbench:
         self._limits: dict[str, Limits] = {}
         self._new_layers: Sequence[Image] = ()
         self._reading: Computation[Opened] | None = None
-        self._writing: Computation[Path] | None = None
         self._measuring: Computation[Any] | None = None
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
@@ -315,25 +315,34 @@ class Workbench:
         if self.shown_run is not None and self.result is not None:
             self.details.show(detail, self.shown_run, self.result)
 
-    def save_result(self, path: str | Path) -> None:
-        """Write the shown result to a file; the ending (.tif, .npz) says how."""
-        run = self.shown_run
+    def save_result(self, path: str | Path, most_faces: int | None = None) -> None:
+        """Write the heights of the shown result to a file; its ending says how.
+
+        Parameters
+        ----------
+        path : path
+        most_faces : int, optional
+            Largest number of triangles of a mesh.
+        """
+        run, target = self.shown_run, Path(path)
         if run is None or run.result is None:
-            self._note_failure(InputError("There is no result to save yet: press Reconstruct first."), "save")
+            tell_failure(InputError("There is no result to save yet: press Reconstruct first."), "save")
             return
-        result, target = run.result, Path(path)
+        save = partial(_save_heights, run.result, target, most_faces)
+        self._work_out(save, lambda _: tell(f"Saved {target}"), f"save {target.name}")
 
-        def done(_: Path) -> None:
-            self._set_busy("")
-            tell(f"Saved {target}")
-
-        def fail(error: Exception) -> None:
-            self._set_busy("")
-            tell_failure(error, f"save {target.name}")
-
-        self._writing = Computation(lambda progress, should_stop: _write(result, target), on_result=done, on_error=fail)
-        self._set_busy(f"Saving {target.name} …")
-        self._writing.start()
+    def save_report(self, path: str | Path) -> None:
+        """Write a report of the shown result and of its comparison to an .html or .pdf file."""
+        run, target = self.shown_run, Path(path)
+        if run is None:
+            tell_failure(InputError("There is no result to report on yet: press Reconstruct first."), "report")
+            return
+        try:
+            save = partial(_save_report, subject_of(self.session, run), target)
+        except InputError as error:
+            tell_failure(error, "report")
+            return
+        self._work_out(save, lambda _: tell(f"Saved {target}"), f"write the report {target.name}")
 
     def draw(self, purpose: Purpose, form: Form | None = None) -> None:
         """Let the user draw the region to reconstruct, the level area or where a reference object is."""
@@ -409,7 +418,7 @@ class Workbench:
         self._measuring = Computation(
             function, on_result=done, on_error=fail, on_cancel=end, on_progress=self.measuring_progress.emit
         )
-        self._set_busy(f"{doing.capitalize()} …")
+        self._set_busy(f"{doing[0].upper()}{doing[1:]} …")
         self._measuring.start()
 
     # Calibrating ---------------------------------------------------------------------------------------------
@@ -567,12 +576,20 @@ def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: Should
             seed=run.seed,
             level_region=run.level_region,
             frame=run.frame,
+            start=None if run.start is None else run.start.height_nm,
         )
     return result, Prepared(Heights.of(replace(run, state="done", result=result)))
 
 
-def _write(result: Result, path: Path) -> Path:
-    from napari_sem4d.io.export import write_height
+def _save_heights(
+    result: Result, path: Path, most_faces: int | None, progress: Progress, should_stop: ShouldStop
+) -> None:
+    from napari_sem4d.io.export import MOST_FACES, write_height
 
-    write_height(result, path)
-    return path
+    write_height(result, path, most_faces=most_faces or MOST_FACES, progress=progress, should_stop=should_stop)
+
+
+def _save_report(subject: Subject, path: Path, progress: Progress, should_stop: ShouldStop) -> None:
+    from napari_sem4d.report.write import write_report
+
+    write_report(subject, path, progress=progress, should_stop=should_stop)
