@@ -170,3 +170,32 @@ def test_a_height_map_from_a_file_is_simulated_where_it_lies(measured: Any, told
     view.open_map("absent.gwy")
     measured.wait_until(lambda: bool(told))
     assert "absent.gwy" in told[0]
+
+
+def test_a_map_on_the_pixels_of_the_scan_starts_the_loop(window: Any, bump: Any, tmp_path: Path) -> None:
+    """Another map on the same pixels is offered for the loop, and what began with it is in the provenance."""
+    window.drop(bump.write(tmp_path))
+    window.session.set_setup(bump.setup)
+    panel = window.dock.reconstruct_panel
+    window.dock.show_step(2)
+    choose(panel.method_box, "analytic")
+    row = panel.start_row
+    assert row.isHidden(), "there is nothing else to begin with"
+    known = Image(0.8 * bump.height_nm, name="design", scale=(20, 20), units=("nm", "nm"), metadata={"unit": "nm"})
+    window.viewer.add_layer(known)
+    assert not row.isHidden()
+    row.start_box.setFocus()
+    window.qtbot.keyClick(row.start_box, Qt.Key.Key_Down)
+    assert row.start_box.currentText() == "design"
+    result = window.reconstruct()
+    assert result.provenance["start"]["cover"] == 1.0
+    assert row.start_box.currentText() == "design", "for the next run as well"
+    choose(panel.method_box, "photometric")
+    assert row.isHidden()
+    assert "start" not in window.reconstruct().provenance, "the photometric method has none"
+    choose(panel.method_box, "analytic")
+    window.qtbot.keyClick(row.start_box, Qt.Key.Key_Up)
+    usual = window.reconstruct()
+    assert "start" not in usual.provenance
+    difference = remove_plane(result.height_nm - usual.height_nm)
+    assert difference.std() < 0.2 * usual.sigma_nm.mean()

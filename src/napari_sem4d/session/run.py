@@ -9,6 +9,7 @@ from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
 from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.model.region import Roi
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.measuring import Levelling
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Run:
         Grows by one with each run of a session; a result that comes back under another id is dropped.
     name : str
         Short name of the scan, for layer names and file names.
-    series, setup, region, outline, level_region, frame, method, seed
+    series, setup, region, outline, level_region, frame, method, seed, start
         The inputs, frozen when the run was started. ``region`` None means the whole image, ``outline`` None all of
-        the region, ``frame`` None all scans of the series.
+        the region, ``frame`` None all scans of the series, ``start`` None the photometric surface.
     state : {"running", "done", "failed", "cancelled"}
     progress : float
         From 0 to 1.
@@ -58,6 +59,7 @@ class Run:
     method: Method
     seed: int
     outline: Area | None = None
+    start: KnownStart | None = None
     state: RunState = "running"
     progress: float = 0.0
     chi_square: tuple[float, ...] = ()

@@ -12,10 +12,12 @@ from psygnal import Signal
 
 from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
+from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.model.region import window_of
 from napari_sem4d.session.afm import Afm
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
+from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.run import Result, Run
@@ -51,6 +53,7 @@ class Session:
         self.level_region: Region | None = None
         self.method: Method = "photometric"
         self.seed = 0
+        self.start: KnownStart | None = None
         self.reference = Reference.usual("pyramid")
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
@@ -236,6 +239,7 @@ class Session:
         self.region = None
         self.outline = None
         self.level_region = None
+        self.start = None
         self.marks = {}
         self.found = None
         self.measuring.forget()
@@ -301,6 +305,7 @@ class Session:
             raise InputError(obstacle)
         self._supersede()
         self._current_id += 1
+        single = len(self.series) == 1
         run = Run(
             id=self._current_id,
             name=self.name,
@@ -309,9 +314,10 @@ class Session:
             region=self.region,
             outline=self.outline,
             level_region=self.level_region,
-            frame=0 if len(self.series) == 1 else frame,
+            frame=0 if single else frame,
             method=self.method,
             seed=self.seed,
+            start=self.start if METHOD_WORDS[self.method].converges and (frame is not None or single) else None,
         )
         self._store(run)
         return run

@@ -29,6 +29,7 @@ from napari_sem4d.widgets.measure_box import MeasureBox
 from napari_sem4d.widgets.message import heading, sentence, separator
 from napari_sem4d.widgets.result_box import ResultBox
 from napari_sem4d.widgets.scale_budget_box import ScaleBudgetBox
+from napari_sem4d.widgets.start_row import StartRow
 
 
 class ReconstructPanel(QWidget):
@@ -59,6 +60,8 @@ class ReconstructPanel(QWidget):
         form.addRow("Metho&d", self.method_box)
         layout.addLayout(form)
         layout.addWidget(self.method_use)
+        self.start_row = StartRow(workbench)
+        layout.addWidget(self.start_row)
         layout.addWidget(heading("Area"))
         layout.addLayout(self._area_rows())
         layout.addWidget(self._scans_row())
@@ -173,6 +176,7 @@ class ReconstructPanel(QWidget):
     def _choose_method(self, index: int) -> None:
         self._session.method = self.method_box.itemData(index)
         self.refresh()
+        self.start_row.refresh()
 
     def _draw(self, purpose: Purpose, checked: bool = False) -> None:
         self._workbench.draw(purpose)
