@@ -26,6 +26,7 @@ from napari_sem4d.widgets.afm_panel import AfmPanel
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.data_panel import DataPanel
 from napari_sem4d.widgets.detectors_panel import DetectorsPanel
+from napari_sem4d.widgets.export_panel import ExportPanel
 from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.reconstruct_panel import ReconstructPanel
@@ -52,11 +53,13 @@ class ReconstructDock(QWidget):
         self.detectors_panel = DetectorsPanel(self.workbench)
         self.reconstruct_panel = ReconstructPanel(self.workbench)
         self.afm_panel = AfmPanel(self.workbench)
+        self.export_panel = ExportPanel(self.workbench)
         self._steps: tuple[tuple[str, str, QWidget], ...] = (
             ("&1  Data", "Files, grouping, pixel size", self.data_panel),
             ("&2  Detectors", "Where the segments sit", self.detectors_panel),
             ("&3  Reconstruct", "Method, area, result", self.reconstruct_panel),
             ("&4  AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
+            ("&5  Export", "Files for other programs, and the report", self.export_panel),
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -70,6 +73,7 @@ class ReconstructDock(QWidget):
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.run_changed, self._show_run)
         follow(self, self.workbench.busy_changed, self.refresh)
+        follow(self, self._session.afm.opened, partial(self._turn_to, self.afm_panel))
         follow(self, self.workbench.measuring_progress, self._show_measuring)
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
