@@ -114,12 +114,18 @@ def _roughness(scenes: Path) -> Iterator[Table]:
     yield from roughness_tables()
 
 
+def _levelling(scenes: Path) -> Iterator[Table]:
+    from benchmarks.levelling import levelling_table
+
+    yield levelling_table()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
-    "roughness": _roughness, "start": _start,
+    "roughness": _roughness, "start": _start, "levelling": _levelling,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -134,6 +140,7 @@ ONLY_WHEN_ASKED = (
     "heights",
     "roughness",
     "start",
+    "levelling",
 )
 
 

@@ -154,6 +154,7 @@ def filled(result: HeightMap, *, should_stop: ShouldStop | None = None) -> Heigh
     right, degree, at_rim = (np.zeros(unknown.size) for _ in range(3))
     pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        stop_if_asked(should_stop)
         inside = (y + dy >= 0) & (y + dy < rows) & (x + dx >= 0) & (x + dx < columns)
         here, there = np.flatnonzero(inside), unknown[inside] + dy * columns + dx
         degree[here] += 1
@@ -163,6 +164,7 @@ def filled(result: HeightMap, *, should_stop: ShouldStop | None = None) -> Heigh
         pairs.append((here[~known], number[there[~known]]))
     i, j = (np.concatenate(side) for side in zip(*pairs, strict=True))
     size = (unknown.size, unknown.size)
+    stop_if_asked(should_stop)
     matrix = sparse.diags_array(degree).tocsr() - sparse.csr_array((np.ones(i.size), (i, j)), shape=size)
     scale = float(np.ptp(height[~missing])) or 1.0
     start = np.where(at_rim > 0, right / np.maximum(at_rim, 1), float(height[~missing].mean(dtype=np.float64)))

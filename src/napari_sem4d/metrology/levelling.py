@@ -48,18 +48,19 @@ def fit_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None = N
     # Coordinates around the middle and about 1 keep the normal equations as exact as the pixels
     y = (np.arange(rows) - (rows - 1) / 2) / rows
     x = (np.arange(columns) - (columns - 1) / 2) / columns
+    powers = np.stack([np.ones(columns), x, x**2], axis=1)
     normal, right = np.zeros((3, 3)), np.zeros(3)
     for start in range(0, rows, _LINES_AT_ONCE):
         part = slice(start, start + _LINES_AT_ONCE)
-        weight = use[part].astype(np.float64)
-        heights = np.where(use[part], height_nm[part], 0.0).astype(np.float64)
-        number, along, heights_along = weight.sum(axis=1), weight @ x, heights @ x
+        down = y[part]
+        number, along, square = (use[part].astype(np.float64) @ powers).T
+        heights, moment = (np.where(use[part], height_nm[part], 0.0).astype(np.float64) @ powers[:, :2]).T
         normal += [
-            [number.sum(), along.sum(), number @ y[part]],
-            [along.sum(), (weight @ x**2).sum(), along @ y[part]],
-            [number @ y[part], along @ y[part], number @ y[part] ** 2],
+            [number.sum(), along.sum(), number @ down],
+            [along.sum(), square.sum(), along @ down],
+            [number @ down, along @ down, number @ down**2],
         ]
-        right += [heights.sum(), heights_along.sum(), heights.sum(axis=1) @ y[part]]
+        right += [heights.sum(), moment.sum(), heights @ down]
     middle, slope_x, slope_y = np.linalg.lstsq(normal, right, rcond=None)[0]
     a, b = float(slope_x) / columns, float(slope_y) / rows
     return float(middle) - a * (columns - 1) / 2 - b * (rows - 1) / 2, a, b
@@ -72,9 +73,12 @@ def remove_plane(height_nm: NDArray[np.float32], mask: NDArray[np.bool_] | None 
 
 def _without(height_nm: NDArray[np.float32], plane: Plane) -> NDArray[np.float32]:
     z0, a, b = plane
-    rows = np.arange(height_nm.shape[0], dtype=np.float64)[:, None]
-    columns = np.arange(height_nm.shape[1], dtype=np.float64)[None, :]
-    return np.asarray(height_nm - (z0 + a * columns + b * rows), np.float32)
+    along = a * np.arange(height_nm.shape[1], dtype=np.float64)
+    level = np.empty(height_nm.shape, np.float32)
+    for start in range(0, len(level), _LINES_AT_ONCE):  # so many lines stay in the processor's cache
+        down = z0 + b * np.arange(start, min(start + _LINES_AT_ONCE, len(level)))
+        level[start : start + _LINES_AT_ONCE] = height_nm[start : start + _LINES_AT_ONCE] - (down[:, None] + along)
+    return level
 
 
 def quadratic_terms(height_nm: NDArray[np.float32], pixel_size_nm: float) -> tuple[float, float, float]:
@@ -213,8 +217,9 @@ def level_lines(
                 progress((first + fraction) / parts)
 
         offsets = line_offsets(z, use, progress=tell, should_stop=should_stop)
-        levelled: NDArray[np.float32] = z - offsets[:, None].astype(np.float32)
-        return levelled - np.float32(levelled[use].mean(dtype=np.float64))
+        mean = (z.sum(where=use, dtype=np.float64) - offsets @ use.sum(axis=1)) / np.count_nonzero(use)
+        levelled: NDArray[np.float32] = z - (offsets + mean)[:, None].astype(np.float32)
+        return levelled
 
     return _changed(result, take_off, {"by": f"scan lines, {np.count_nonzero(~use)} pixels left out"})
 
@@ -293,7 +298,7 @@ def _levelled(result: HeightMap, plane_of: Callable[[NDArray[np.float32]], Plane
     """Take the plane of the height off the height, and that of each sample off the sample."""
     plane, pixel = plane_of(result.height_nm), result.pixel_size_nm
     record = {"by": by, "z0": plane[0], "slope_right": plane[1] / pixel, "slope_down": plane[2] / pixel}
-    return _changed(result, lambda z: _without(z, plane_of(z)), record)
+    return _changed(result, lambda z: _without(z, plane if z is result.height_nm else plane_of(z)), record)
 
 
 def _changed(
