@@ -53,7 +53,7 @@ class Source:
     scale_sigma: float
 
 
-SOURCES = (Source("vift", 2000, 6, 0.0), Source("montecarlo", 500, 4, 0.03))
+SOURCES = (Source("vift", 2000, 6, 0.0), Source("montecarlo", 500, 12, 0.03))
 
 
 @dataclass(slots=True)
