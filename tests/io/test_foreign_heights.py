@@ -407,6 +407,11 @@ def test_a_file_without_units_is_in_arbitrary_units_and_says_so(shared: Path, tm
     np.testing.assert_allclose(known.height_nm, 1000 * SURFACE, rtol=1e-6)
 
 
+def test_the_gwyddion_file_is_read_as_gwyfile_reads_it(shared: Path) -> None:
+    field = GwyContainer.fromfile(str(shared / "afm" / "test.gwy"))["/0/data"]
+    np.testing.assert_allclose(read_height(shared / "afm" / "test.gwy").height_nm, field.data, rtol=1e-6)
+
+
 def plain_tiff(folder: Path, unit: str | None = None, pixel_size_nm: float | None = None) -> HeightMap:
     tifffile.imwrite(folder / "plain.tif", SURFACE.astype(np.float32))
     return read_height(folder / "plain.tif", unit=unit, pixel_size_nm=pixel_size_nm)
