@@ -62,7 +62,7 @@ def roughness(
     filters : Filters
         What is taken off first; default the least-squares plane.
     symbols : collection of str, optional
-        Which parameters of :data:`AREAL`; default all. Heights, slopes and volumes take a tenth of the time of all.
+        Which parameters of :data:`AREAL`; default all. Sal, Str and Spd take most of the time.
     progress : callable, optional
         Gets the share that is done.
     should_stop : callable, optional

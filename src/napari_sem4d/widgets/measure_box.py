@@ -127,7 +127,7 @@ class MeasureBox(Fold):
         self.filters_label = QLabel("F, S, L filters")
         form.addRow(self.filters_label, row)
         self.parameters_label, self.parameters_box = QLabel("Parameters"), QComboBox()
-        self.parameters_box.setToolTip("What is read; all of them take some ten times as long as the heights")
+        self.parameters_box.setToolTip("What is read; on large areas all of them take much longer than the heights")
         for choice, (words, _) in PARAMETER_SETS.items():
             self.parameters_box.addItem(words, choice)
         self.parameters_box.activated.connect(self._choose_parameters)
