@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,16 @@ from napari_sem4d.viewer.afm_layers import MAP_KEY, map_of_layer
 from napari_sem4d.viewer.workbench import workbench_of
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Let an InputError through to the user: napari takes a ValueError for a writer that does not fit (0.9.2)."""
+    try:
+        yield
+    except InputError as error:
+        raise RuntimeError(str(error)) from error
+
+
+@_told()
 def write_height_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Save a height layer by the ending of ``path``; napari calls it.
 
@@ -26,8 +37,9 @@ def write_height_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> l
 
     Raises
     ------
-    InputError
-        If the layer holds no heights, or its pixels are not square or have no unit of length.
+    RuntimeError
+        If the layer holds no heights, its pixels are not square or have no unit of length, or the file cannot be
+        written.
     """
     layer = Image(data, **attributes)
     if "unit" not in layer.metadata and MAP_KEY not in layer.metadata:
@@ -43,6 +55,7 @@ def write_height_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> l
     return [path]
 
 
+@_told()
 def write_surface_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Save a surface layer as triangles; napari calls it.
 
@@ -51,8 +64,8 @@ def write_surface_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> 
 
     Raises
     ------
-    InputError
-        If the layer has no unit of length.
+    RuntimeError
+        If the layer has no unit of length, or the file cannot be written.
     """
     metadata, units = attributes["metadata"], attributes["units"][-3:]
     if not all(unit.is_compatible_with("nm") for unit in units):
