@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -133,3 +135,22 @@ def test_a_quitting_application_stops_the_algorithm(qtbot: Any) -> None:
     computation._worker.quit()  # what napari does with every worker when a window closes
     assert stopped.wait(1.0)
     qtbot.waitUntil(lambda: ending.count == 1)
+
+
+def test_what_was_computed_is_given_back(qtbot: Any, wait_until: Callable[..., None]) -> None:
+    class Result:
+        pass
+
+    seen: list[weakref.ref[Result]] = []
+    ended: list[Exception] = []
+    computation = Computation(
+        lambda progress, should_stop: Result(),
+        on_result=lambda result: seen.append(weakref.ref(result)),
+        on_error=ended.append,
+    )
+    computation.start()
+    wait_until(lambda: bool(seen) and computation not in Computation._going_on)
+    gc.collect()
+    assert seen[0]() is None
+    computation.cancel()
+    assert not ended

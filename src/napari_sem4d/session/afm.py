@@ -228,6 +228,7 @@ class Afm:
         Goes when the map, its place or the result changes.
     """
 
+    opened: ClassVar[Signal] = Signal(description="Another map was taken")
     changed: ClassVar[Signal] = Signal(description="Another map or orientation, or another finding")
     moved: ClassVar[Signal] = Signal(description="The map lies at another place")
 
@@ -255,6 +256,7 @@ class Afm:
         if not same_frame:
             self.place = None
         self.changed.emit()
+        self.opened.emit()
 
     def set_reference(self, reference: HeightMap, orientation: Orientation, levelling: MapLevelling) -> None:
         """Take the same map otherwise turned or levelled; its middle stays where it is."""

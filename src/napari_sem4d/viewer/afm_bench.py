@@ -155,6 +155,11 @@ class AfmBench:
         if layer is None:
             tell_failure(InputError("No layer is selected: click one in the layer list, or open a file."), "take it")
             return
+        view = self._workbench.result
+        if view is not None and layer in (view.height, view.surface, self.view.placed):
+            problem = f"{layer.name} is shown here already: select the layer of the map to compare it with."
+            tell_failure(InputError(problem), "take it")
+            return
 
         def read(progress: Progress, should_stop: ShouldStop) -> _Read:
             raw = map_of_layer(layer)
@@ -450,6 +455,7 @@ class AfmBench:
             self.view.forget_check()
             self._line.remove()
         if self.afm.reference is None:
+            self.cancel()
             self.view.remove()
 
     def _note_removal(self, event: Any) -> None:

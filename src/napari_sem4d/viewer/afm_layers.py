@@ -16,6 +16,8 @@ from napari_sem4d.session.afm import Check, origin_of
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Limits, place_color_bar, robust_limits
 
+# Under this key the layer of a height map's file carries the map.
+MAP_KEY = "sem4d_height"
 _MOST_SIDE = 2048  # pixels of what is blinked and swiped: more are not seen, and slow to cut
 _SQUARE = 0.01  # relative difference of the sides of a pixel
 
@@ -121,13 +123,17 @@ def check_layers(found: Check, name: str) -> CheckLayers:
 def map_of_layer(layer: Any) -> HeightMap:
     """Return the heights of an image layer as a map.
 
-    Heights are taken in the unit of the metadata entry ``unit``, nm without one.
+    A layer that was read from a height map's file carries the map. In others heights are taken in the unit of the
+    metadata entry ``unit``, nm without one.
 
     Raises
     ------
     InputError
         If it is no single image, or its pixels have no size or are not square.
     """
+    carried = layer.metadata.get(MAP_KEY)
+    if isinstance(carried, HeightMap):
+        return carried
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale:
         raise InputError(f"{layer} is no height image: select an image layer of heights, or open the file here")
     height = np.squeeze(np.asarray(layer.data))

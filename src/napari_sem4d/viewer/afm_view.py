@@ -16,6 +16,7 @@ from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, pla
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
 from napari_sem4d.viewer.result_view import ResultView
+from napari_sem4d.viewer.turns import is_closed
 
 Look: TypeAlias = Literal["none", "blend", "blink", "swipe", "difference", "drape", "drape difference"]  # Python 3.11
 
@@ -198,8 +199,13 @@ class AfmView:
             over.opacity = self.opacity if self.look == "blend" else 1.0
 
     def _tick(self) -> None:
-        if self.over is not None and not self._is_3d:
-            self.over.visible = not self.over.visible
+        try:
+            if is_closed(self._viewer):
+                self._blink.stop()
+            elif self.over is not None and not self._is_3d:
+                self.over.visible = not self.over.visible
+        except ReferenceError:  # the viewer, held weakly by all of us, has gone
+            self._blink.stop()
 
     def _drape_on(self, view: ResultView) -> None:
         found = self._afm.check

@@ -124,3 +124,10 @@ class Computation(Generic[T]):
 
     def _end(self) -> None:
         self._going_on.discard(self)
+        # Qt keeps the worker, and the worker keeps us: without this no result would ever be given back.
+        self._result = self._on_cancel = self._on_progress = None
+        self._function, self._on_result, self._on_error = _ended, _ended, _ended
+
+
+def _ended(*_: object) -> Any:
+    raise RuntimeError("the computation has ended")
