@@ -97,9 +97,9 @@ def _registration(scenes: Path) -> Iterator[Table]:
 
 
 def _heights(scenes: Path) -> Iterator[Table]:
-    from benchmarks.heights import heights_table
+    from benchmarks.heights import heights_tables
 
-    yield heights_table()
+    yield from heights_tables(DATA / "afm")
 
 
 def _start(scenes: Path) -> Iterator[Table]:

@@ -1,11 +1,14 @@
-"""``napari-sem4d compare``: a height map and a reference of the same place in, figures of their agreement out."""
+"""``napari-sem4d compare``: height maps and references of the same places in, figures of their agreement out."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,46 +18,244 @@ from napari_sem4d.model.errors import InputError
 
 if TYPE_CHECKING:
     from napari_sem4d.metrology.comparison import Comparison
+    from napari_sem4d.metrology.tip import Tip
+    from napari_sem4d.model import HeightMap
+    from napari_sem4d.registration.plane_transform import PlaneTransform
 
-_SUFFIXES = (".json",)
+_ESTIMATE = "estimate"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One pair of files and what was found of it."""
+
+    height: Path
+    reference: Path
+    result: HeightMap
+    afm: HeightMap
+    found: Comparison
+
+    def figures(self) -> dict[str, Any]:
+        """All figures with the names of the files, in JSON types."""
+        names = {"height": str(self.height), "reference": str(self.reference), "unit": self.result.unit}
+        return {**names, **self.found.summary()}
 
 
 def compare(
     height: Annotated[
         Path,
-        typer.Argument(help="Height map that napari-sem4d wrote, .tif or .npz.", metavar="HEIGHT", show_default=False),
+        typer.Argument(
+            help="Height map that napari-sem4d wrote, .tif or .npz; or a folder of them.",
+            metavar="HEIGHT",
+            show_default=False,
+        ),
     ],
     reference: Annotated[
         Path,
-        typer.Argument(help="Height map of the same place, for example of an AFM.", metavar="AFM", show_default=False),
+        typer.Argument(
+            help="Height map of the same place, for example of an AFM; or a folder of them, named like the first.",
+            metavar="AFM",
+            show_default=False,
+        ),
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Figures to write: .json.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Figures to write: .json, all of them, or .csv, a table.")
+    ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Search mirrored references as well.")] = False,
+    start: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            "--start",
+            help="Where the reference lies, roughly: degrees that it is turned counter-clockwise, then nm that its "
+            "middle lies right of and below that of the height map. Only refined then.",
+            metavar="DEGREES RIGHT DOWN",
+        ),
+    ] = None,
+    tip: Annotated[
+        str | None,
+        typer.Option(
+            "--tip",
+            help="Tip that scanned the reference: radius in nm, or radius and half angle in degrees (10,20), or "
+            f"'{_ESTIMATE}'. The height map is dilated by it.",
+            metavar="TIP",
+        ),
+    ] = None,
+    line_steps: Annotated[
+        bool, typer.Option("--line-steps", help="Lines of the reference have jumped: give each an offset of its own.")
+    ] = False,
+    distortion: Annotated[
+        bool | None,
+        typer.Option(
+            "--distortion/--no-distortion",
+            help="Take the reference for bent smoothly, or for straight; default: what the maps tell.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Find where a reference lies on a height map, and by how much the heights differ there.
 
-    Fails when the place of the reference is not to be trusted; the figures are printed and written all the same.
+    Two folders: files of the same name, whatever their endings, are compared. Fails when the place of a reference is
+    not to be trusted; the figures are printed and written all the same.
     """
     from napari_sem4d.io.heights import read_height
     from napari_sem4d.metrology.comparison import compare as compare_heights
 
+    felt = _tip(tip)
+    pairs = _pairs(height, reference)
     if output is not None:
-        check_target(output, _SUFFIXES, (height, reference))
-    result, afm = read_height(height), read_height(reference)
-    with terminal.progress_bar("Comparing") as progress:
-        found = compare_heights(result, afm, mirror=mirror, progress=progress)
-    if output is not None:
-        figures = {"height": str(height), "reference": str(reference), "unit": result.unit, **found.summary()}
-        text = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False)
-        write_all([(output, lambda path: path.write_text(text, encoding="utf-8"))])
-    _print_figures(found, result.unit)
-    if output is not None:
+        check_target(output, tuple(WRITERS), [path for pair in pairs for path in pair])
+    done, failed = [], []
+    for map_path, afm_path in pairs:
+        try:
+            result, afm = read_height(map_path), read_height(afm_path)
+            with terminal.progress_bar("Comparing" if len(pairs) == 1 else f"Comparing {map_path.name}") as progress:
+                found = compare_heights(
+                    result, afm, start=_start(start, result, afm), mirror=mirror, tip=felt, line_steps=line_steps,
+                    distortion=distortion, progress=progress,
+                )  # fmt: skip
+        except InputError as error:
+            if len(pairs) == 1:
+                raise
+            failed.append(str(error))
+            continue
+        done.append(Compared(map_path, afm_path, result, afm, found))
+    if output is not None and done:
+        write_all([(output, lambda path: WRITERS[output.suffix.lower()](path, done))])
+    if len(pairs) == 1:
+        _print_figures(done[0].found, done[0].result.unit)
+    else:
+        _print_table(done)
+    if output is not None and done:
         terminal.result(f"wrote {output}")
-    if result.unit != "nm":
-        terminal.warning(f"the heights of {height} are in {result.unit}: the z-gain says how many of them are 1 nm")
-    if not found.trusted:
-        why = "; ".join(found.reasons)
-        raise InputError(f"{reference} may lie elsewhere on {height}: {why}; check that both show the same place")
+    for pair in done:
+        if pair.result.unit != "nm":
+            terminal.warning(
+                f"the heights of {pair.height} are in {pair.result.unit}: the z-gain says how many of them are 1 nm"
+            )
+    _fail_if_doubtful(done, failed)
+
+
+def _write_json(path: Path, done: Sequence[Compared]) -> None:
+    figures = [pair.figures() for pair in done]
+    text = json.dumps(figures[0] if len(figures) == 1 else figures, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_csv(path: Path, done: Sequence[Compared]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(_row(done[0])))
+        writer.writeheader()
+        writer.writerows(_row(pair) for pair in done)
+
+
+# One writer for each ending of --output; a report is one more line.
+WRITERS: Mapping[str, Callable[[Path, Sequence[Compared]], None]] = {".json": _write_json, ".csv": _write_csv}
+
+
+def _row(pair: Compared) -> dict[str, object]:
+    """Return the figures of one pair that fit into a line; None where one is not known."""
+    found, where = pair.found, pair.found.registration
+    known = {
+        "height": str(pair.height),
+        "reference": str(pair.reference),
+        "unit": pair.result.unit,
+        "light": found.light,
+        "overlap": where.overlap,
+        "correlation": found.correlation,
+        "rotation_deg": found.transform.rotation_deg,
+        "rotation_deg_sigma": where.rotation_sigma_deg,
+        "scale_x": found.transform.scale[0],
+        "scale_y": found.transform.scale[1],
+        "position_nm_sigma": where.position_sigma_nm,
+        "z_gain": found.z_gain,
+        "z_gain_sigma": found.z_gain_sigma,
+        "rmse_nm": found.rmse_nm,
+        "rmse_after_gain_nm": found.rmse_after_gain_nm,
+        "coverage": found.coverage,
+        "tip_radius_nm": None if found.tip is None else found.tip.radius_nm,
+        "reasons": "; ".join(found.reasons),
+    }
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in known.items()}
+
+
+def _pairs(height: Path, reference: Path) -> list[tuple[Path, Path]]:
+    """Return the files to compare: the two, or those of two folders whose names are the same without the endings."""
+    if height.is_dir() != reference.is_dir():
+        raise InputError(f"{height} and {reference}: give two files or two folders")
+    if not height.is_dir():
+        return [(height, reference)]
+    maps, afms = (_by_stem(folder) for folder in (height, reference))
+    common = sorted(maps.keys() & afms.keys())
+    if not common:
+        raise InputError(
+            f"no file in {height} has the name of one in {reference}: name the files of a pair alike, up to the ending"
+        )
+    for stem in sorted(maps.keys() ^ afms.keys()):
+        terminal.warning(f"{maps.get(stem) or afms.get(stem)} has no partner: left out")
+    return [(maps[stem], afms[stem]) for stem in common]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found: dict[str, Path] = {}
+    for path in files:
+        if path.stem in found:
+            raise InputError(f"{found[path.stem]} and {path} have the same name: keep one of them in the folder")
+        found[path.stem] = path
+    return found
+
+
+def _tip(text: str | None) -> Tip | Any:
+    from napari_sem4d.metrology.tip import Tip
+
+    if text is None or text == _ESTIMATE:
+        return text
+    try:
+        return Tip(*map(float, text.split(",", 1)))
+    except ValueError as error:  # InputError is one
+        said = str(error) if isinstance(error, InputError) else "give a radius in nm, or radius and half angle: 10,20"
+        raise InputError(f"--tip {text}: {said}") from None
+
+
+def _start(given: tuple[float, float, float] | None, result: HeightMap, afm: HeightMap) -> PlaneTransform | None:
+    """Return the place by hand."""
+    import numpy as np
+
+    from napari_sem4d.registration.plane_transform import PlaneTransform
+
+    if given is None:
+        return None
+    degrees, right, down = given
+    middles = [(np.array(z.height_nm.shape[::-1]) - 1) / 2 * z.pixel_size_nm for z in (result, afm)]
+    return PlaneTransform.turned(degrees, middles[0] + np.array([right, down]), middles[1])
+
+
+def _fail_if_doubtful(done: Sequence[Compared], failed: Sequence[str]) -> None:
+    said = list(failed)
+    for pair in done:
+        if not pair.found.trusted:
+            said.append(f"{pair.reference} may lie elsewhere on {pair.height}: {'; '.join(pair.found.reasons)}")
+    if not said:
+        return
+    if len(done) + len(failed) == 1:
+        raise InputError(f"{said[0]}; check that both show the same place")
+    raise InputError(f"{len(said)} of {len(done) + len(failed)} pairs are not to be trusted: {' | '.join(said)}")
+
+
+def _print_table(done: Sequence[Compared]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Height map", "Verdict", "Overlap", "Turn", "z-gain", "RMSE, gain apart", "Within one sigma"):
+        table.add_column(heading)
+    for pair in done:
+        found = pair.found
+        table.add_row(
+            pair.height.name, found.light, f"{100 * found.registration.overlap:.0f} %",
+            f"{found.transform.rotation_deg:.2f}°", f"{found.z_gain:.4f} ± {found.z_gain_sigma:.4f}",
+            f"{found.rmse_after_gain_nm:.4g} nm", _covered(found),
+        )  # fmt: skip
+    terminal.console().print(table)
 
 
 def _print_figures(found: Comparison, unit: str) -> None:
@@ -78,6 +279,8 @@ def _lines(found: Comparison, unit: str) -> list[tuple[str, str]]:
         ("Shear of the reference", f"{transform.shear:.4f} ± {where.shear_sigma:.4f}"),
         ("Place known within", f"{where.position_sigma_nm:.3g} nm"),
         ("Overlap", f"{100 * where.overlap:.0f} % of the smaller map"),
+        ("Bending of the reference", _bending(found)),
+        ("Tip", "not considered" if found.tip is None else str(found.tip)),
         ("Correlation", f"{found.correlation:.4f}"),
         ("z-gain", f"{found.z_gain:.4f} ± {found.z_gain_sigma:.4f}"),
     ]
@@ -89,7 +292,19 @@ def _lines(found: Comparison, unit: str) -> list[tuple[str, str]]:
         lines.append(("95 % of the differences", f"{limits}, median {agreement.bias_nm:.3g} nm"))
     parting = "nowhere" if psd.parting_nm is None else f"below {psd.parting_nm:.4g} nm"
     lines.append(("Spectra part", parting))
-    covered = "the map has no sigma" if math.isnan(found.coverage) else f"{100 * found.coverage:.0f} %"
-    lines.append(("Within one sigma", covered))
+    lines.append(("Within one sigma", _covered(found)))
     lines.append(("Verdict", found.light))
     return lines
+
+
+def _covered(found: Comparison) -> str:
+    return "the map has no sigma" if math.isnan(found.coverage) else f"{100 * found.coverage:.0f} %"
+
+
+def _bending(found: Comparison) -> str:
+    bent = found.registration.distortion
+    return (
+        "none to be seen"
+        if bent is None
+        else f"{bent.shift_rms_nm:.3g} nm sideways, {bent.rise_rms_nm:.3g} nm in height"
+    )

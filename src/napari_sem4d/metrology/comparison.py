@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from napari_sem4d.metrology.levelling import remove_plane
+from napari_sem4d.metrology.levelling import level_lines, remove_plane
 from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
@@ -28,7 +28,7 @@ LIGHT_RULE = (
 )
 _FAIR_COVERAGE = 0.5  # one sigma holds 0.68; errors that reach over the whole map scatter a single map's share widely
 _TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
-_TIP_STEPS = 2
+_REFINEMENTS, _ALIKE = 2, 0.5
 _TIP_RADII = 2.0 ** np.arange(-1.0, 5.5, 0.5)  # pixels of the map; a sharper tip changes nothing
 _BINS_PER_OCTAVE = 4
 _FEWEST_WAVES = 3.0  # wavelengths that fit into the overlap before their power says anything
@@ -141,10 +141,10 @@ class Comparison:
     def z_gain_sigma(self) -> float:
         """One standard deviation of ``z_gain``; the uncertainty of either z scale apart.
 
-        From the misfit, or from the samples of the map if those say more: an error as long as the overlap is wide looks
-        like a gain and leaves no misfit.
+        From the misfit, which knows the errors of the reference, of the place and of the bending, and from the samples
+        of the map: an error of the map as long as the overlap looks like a gain and leaves no misfit.
         """
-        return float(np.nanmax([self.registration.z_gain_sigma, self.z_gain_spread]))
+        return math.hypot(self.registration.z_gain_sigma, float(np.nan_to_num(self.z_gain_spread)))
 
     @property
     def correlation(self) -> float:
@@ -190,6 +190,16 @@ class Comparison:
                 "shear_sigma": _number(found.shear_sigma),
                 "position_nm_sigma": _number(found.position_sigma_nm),
             },
+            "distortion": None
+            if found.distortion is None
+            else {
+                "shift_rms_nm": found.distortion.shift_rms_nm,
+                "rise_rms_nm": found.distortion.rise_rms_nm,
+                "evidence": found.distortion_evidence,
+            },
+            "tip": None
+            if self.tip is None
+            else {"radius_nm": self.tip.radius_nm, "half_angle_deg": self.tip.half_angle_deg},
             "overlap": found.overlap,
             "correlation": found.correlation,
             "likeness": found.likeness,
@@ -272,20 +282,24 @@ def compare(
         np.where(reference.valid, reference.height_nm, np.float32(np.nan)), reference.pixel_size_nm,
         distortion, should_stop,
     )  # fmt: skip
-    refined = tip is not None or line_steps
-    first = maps.register(start, mirror, _share_of(progress, 0.0, 0.7 if refined else 0.95))
+    refines = tip is not None or line_steps
+    searched = maps
+    if line_steps:  # steps hide the structures by which a place is found; the lines go their way once it is
+        searched = replace(maps, reference=np.where(reference.valid, level_lines(reference).height_nm, np.nan))
+    first = searched.register(start, mirror, _share_of(progress, 0.0, 0.7 if refines else 0.95))
     found, used = first, None
-    if refined:
-        if line_steps:
-            maps = maps.without_line_steps(found)
-            found = maps.register(found.transform, mirror)
-        used = _estimated_tip(maps, found) if tip == "estimate" else tip
-        if used is not None:
-            dilated = maps
-            for _ in range(_TIP_STEPS):  # the tip meets the surface in its true height
-                dilated = maps.dilated(used, found.z_gain)
-                found = dilated.register(found.transform, mirror)
-            maps = dilated
+    if refines and first.likeness > _ALIKE:  # where nothing lies there is nothing to refine
+        raw = maps
+        for done in range(_REFINEMENTS):  # lines and tip are told from where the maps lie, which they change a little
+            maps = raw.without_line_steps(found) if line_steps else raw
+            if tip == "estimate":
+                used = _estimated_tip(maps, found)
+            elif tip is not None:
+                used = tip
+            if used is not None:
+                maps = maps.dilated(used, found.z_gain)
+            share = 0.7 + 0.25 * done / _REFINEMENTS, 0.7 + 0.25 * (done + 1) / _REFINEMENTS
+            found = maps.register(found.transform, mirror, _share_of(progress, *share))
         found = replace(
             found, evidence=first.evidence, rival=first.rival, doubts=tuple(dict.fromkeys(first.doubts + found.doubts))
         )

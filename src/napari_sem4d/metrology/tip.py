@@ -40,6 +40,10 @@ class Tip:
         if not 0 < self.half_angle_deg < 90:
             raise InputError(f"the half angle of a tip lies between 0 and 90 degrees, got {self.half_angle_deg:g}")
 
+    def __str__(self) -> str:
+        """Radius and half angle."""
+        return f"radius {self.radius_nm:.3g} nm, half angle {self.half_angle_deg:.3g}°"
+
     def height_nm(self, distance_nm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Height of the side of the tip above its end at distances from the axis (any shape), nm."""
         slope = 1 / math.tan(math.radians(self.half_angle_deg))

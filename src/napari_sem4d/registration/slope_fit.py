@@ -22,14 +22,15 @@ from napari_sem4d.registration.scan_distortion import AFFINE, TERM_DEGREES, Scan
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 Stop: TypeAlias = Callable[[], bool] | None
 
-_STEPS = 25
-_CONVERGED_PX = 2e-3
+_STEPS = 12
+_CONVERGED_PX = 1e-2  # a tenth of what the noise of good maps leaves
 _HUBER_SIGMAS = 2.0
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 _BEND = 0.02  # of half the reference, over the square of the degree: one standard deviation of how much scans bend
 _ALIKE = 4.0  # so many differences count as one for the penalty, for they err alike
 _AROUND_PX, _LEAST_SIZE = 5.0, 0.3  # within which errors count as equally large; of the whole misfit
 _SCALE_UP = 10.0  # at most, of the misfit's power for what the unknowns took out of it
+_TAKEN_WAVES, _TELLING_WAVES = 3, 12  # across the overlap: those that the unknowns take, and those that tell of them
 _POWER_STEPS = 3
 
 
@@ -201,7 +202,8 @@ def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, s
     weighted = at.linear * at.weights[:, None]
     of_linear = weighted @ np.linalg.pinv(at.linear.T @ weighted, hermitian=True)
     # a place that is wrong changes gain and plane
-    of_linear -= of_place @ (at.toward.T @ of_linear)
+    coupling = at.toward.T @ of_linear
+    of_linear -= of_place @ coupling
     stop_if_asked(should_stop)
     held = slopes.of_penalty(np.tile(problem.bend, 2)) if problem.bent else np.zeros((6, 6))
     # where the surface is steep, heights err more
@@ -229,7 +231,7 @@ def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, s
         covariance=affine,
         position_sigma_nm=problem.reach * math.sqrt(_mean_square(spread, of_all)),
         gain=gain,
-        gain_sigma=math.sqrt(covariance[unknowns, unknowns]),
+        gain_sigma=math.sqrt(covariance[unknowns, unknowns] + coupling[:, 0] @ held @ coupling[:, 0]),
         correlation=_correlation(at),
         places=at.at * problem.reach + problem.centre,
     )
@@ -332,8 +334,24 @@ def _covariance(
         root = _root(covariance).astype(np.float32)
         added = in_rings((np.abs(root.T @ designs) ** 2).sum(axis=0)) / white
         expected = 1 - 2 * across + added / np.maximum(power, 1e-300)
-        power = left / np.clip(expected, 1 / _SCALE_UP, None)
+        power = _growing(left / np.clip(expected, 1 / _SCALE_UP, None))
     return covariance
+
+
+def _growing(power: Floats) -> Floats:
+    """Let the power (rings,) of the longest waves be no less than the law of the next shorter ones says.
+
+    Gain, plane and bending take out nearly all of their misfit.
+    """
+    waves = np.arange(1, len(power) + 1)
+    told = (waves > _TAKEN_WAVES) & (waves <= _TELLING_WAVES) & (power > 0)
+    if np.count_nonzero(told) < 3:
+        return power
+    law = np.polynomial.Polynomial.fit(np.log(waves[told]), np.log(power[told]), 1)
+    if law.deriv()(0.0) > 0:
+        return power
+    longest = waves <= _TAKEN_WAVES
+    return np.where(longest, np.maximum(power, np.exp(law(np.log(waves)))), power)
 
 
 def _root(covariance: Floats) -> Floats:
