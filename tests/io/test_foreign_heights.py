@@ -392,6 +392,21 @@ def test_what_is_no_height_is_refused_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_height(tmp_path / "a.spm", "retrace").height_nm, SURFACE[:, ::-1], atol=1e-3)
 
 
+def test_a_scan_that_was_stopped_has_the_height_of_its_lines(tmp_path: Path) -> None:
+    """Newer Nanoscope files state the slow axis of the whole scan apart; the size of the image is wrong there."""
+    nanoscope(tmp_path / "a.spm")
+    whole = (tmp_path / "a.spm").read_bytes().split(b"\x1a")[0].decode("latin-1")
+    wrong, lines = f"\\Scan Size: {WIDTH_NM} {HEIGHT_NM} nm", 2 * ROWS
+    text = whole.replace(wrong, f"\\Scan Size: {WIDTH_NM} {WIDTH_NM} nm\r\n\\Aspect Ratio: 2:1")
+    stated = f"\\Scan Size: {WIDTH_NM} nm\r\n\\Slow Axis Size: {2 * HEIGHT_NM} nm\r\n\\Lines: {lines}\r\n"
+    text = text.replace("\\*Ciao scan list\r\n", f"\\*Ciao scan list\r\n{stated}\\Samps/line: {COLUMNS}\r\n")
+    numbers = (tmp_path / "a.spm").read_bytes()[4096:]
+    (tmp_path / "a.spm").write_bytes((text + "\x1a").encode("latin-1").ljust(4096, b"\0") + numbers)
+    assert read_height(tmp_path / "a.spm").pixel_size_nm == pytest.approx(PIXEL_NM)
+    _, sizes = second_reader(tmp_path / "a.spm", "Height")
+    np.testing.assert_allclose(sizes, (WIDTH_NM, HEIGHT_NM))
+
+
 def test_an_amplitude_in_nanometres_is_no_height(shared: Path) -> None:
     with pytest.raises(InputError, match=r"'AmplitudeTrace' of .* is no height"):
         read_height(shared / "afm" / "spot_1-1000nm.ibw", "AmplitudeTrace")

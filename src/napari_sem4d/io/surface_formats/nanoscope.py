@@ -26,6 +26,7 @@ _LARGEST_HEADER = 4_000_000
 _IMAGES = ("ciao image list", "afm image list", "stm image list", "ncafm image list", "image list")
 # From this version on the integers have 32 bit; "Bytes/pixel" still says by which range they are scaled.
 _FIRST_OF_32_BIT = 0x09200000
+_SLOW_AXIS = {"scan size", "slow axis size"}
 _VALUE = re.compile(r"[VCS]\s*(?:\[(?P<soft>[^\]]*)\])?\s*(?:\((?P<hard>.*)\))?\s*(?P<rest>[^()]*)$")
 
 Section = Mapping[str, str]
@@ -74,13 +75,14 @@ def _channel(path: Path, image: Section, about: Mapping[str, Section]) -> Channe
         raise ValueError(f"{bytes_per_pixel} bytes per pixel are unknown")
     version = int(about["file list"].get("version", "0"), 16)
     stored = 4 if version >= _FIRST_OF_32_BIT and length >= 4 * rows * columns else bytes_per_pixel
-    width, height = _size_m(image)
     scan = about["ciao scan list"]
+    width, height = _size_m(image, scan, rows)
     if length != rows * columns * stored and "samps/line" in scan:
         # Some files state the size of another image here; the one of the whole scan is right then.
         whole = checked_shape(int(scan["lines"]), int(scan["samps/line"]))
         if whole[0] * whole[1] * stored <= length:
-            width, height = width * whole[1] / columns, height * whole[0] / rows
+            if not scan.keys() >= _SLOW_AXIS:
+                width, height = width * whole[1] / columns, height * whole[0] / rows
             rows, columns = whole
     if rows * columns * stored > length:
         raise ValueError(f"{columns} x {rows} pixels do not fit into {length} bytes")
@@ -95,15 +97,24 @@ def _channel(path: Path, image: Section, about: Mapping[str, Section]) -> Channe
     return Channel(f"{_quantity(image)} {image.get('line direction', '')}".strip(), unit, pixel, read)
 
 
-def _size_m(image: Section) -> tuple[float, float]:
-    """Width and height in metres; old files state one number for both."""
-    numbers = re.findall(r"[-+\d.eE]+(?=\s)", image["scan size"] + " ")
-    unit = image["scan size"].split()[-1]
-    sizes = [length_m(float(n), unit) for n in numbers[:2]]
+def _size_m(image: Section, scan: Section, rows: int) -> tuple[float, float]:
+    """Width and height in metres; newer files state the height apart, old ones one number for both."""
+    width, height = _sizes_m(image["scan size"])
+    if scan.keys() >= _SLOW_AXIS:  # the second number of the image's own size can be wrong then
+        (width, _), (height, _) = _sizes_m(scan["scan size"]), _sizes_m(scan["slow axis size"])
+        stopped = image.get("aspect ratio", "1:1").strip() not in {"1:1", "1"} and "lines" in scan
+        if stopped and 0 < rows < int(scan["lines"]):
+            height *= rows / int(scan["lines"])
+    return width, height
+
+
+def _sizes_m(text: str) -> tuple[float, float]:
+    """Read ``500 250 nm`` or ``500 nm``."""
+    *numbers, unit = text.split()
+    sizes = [length_m(float(number), unit) for number in numbers]
     if not sizes or None in sizes:
-        raise ValueError(f"its scan size is {image['scan size']!r}")
-    width = float(sizes[0] or 0.0)
-    return width, float(sizes[1] or 0.0) if len(sizes) > 1 else width
+        raise ValueError(f"its scan size is {text!r}")
+    return float(sizes[0] or 0.0), float(sizes[-1] or 0.0)
 
 
 def _quantity(image: Section) -> str:

@@ -36,19 +36,16 @@ def channels(path: Path) -> list[Channel]:
     """Return the only image of a file."""
     if path.stat().st_size > _LARGEST_BYTES:
         raise InputError(f"{path} is larger than {_LARGEST_BYTES >> 30} GB of text; save it as TIFF")
-    comments: list[str] = []
-    points: list[list[float]] = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            row = _numbers(line)
-            if len(row) == 3:
-                points.append(row)
-            elif not points:
-                comments.append(line)
-            elif line.strip() and not line.startswith(("#", "%", ";")):
-                raise InputError(f"{path} has a line that is no x y z: {line.strip()[:60]!r}; mend it")
+    comments, first = _comments(path)
+    delimiter = next((mark for mark in ",;" if mark in first), None)
+    try:
+        points = np.loadtxt(
+            path, delimiter=delimiter, skiprows=len(comments), comments=("#", "%"), ndmin=2, usecols=(0, 1, 2)
+        )
+    except ValueError as error:
+        raise InputError(f"{path} has a line that is no x y z ({error}); mend it") from error
     unit = next((m[1] for line in comments if (m := _UNIT.search(line))), "")
-    x, y, z = np.array(points, np.float64).reshape(-1, 3).T
+    x, y, z = points.T
     columns, step_x = _axis(path, x)
     rows, step_y = _axis(path, y)
     shape = checked_shape(int(rows.max()) + 1, int(columns.max()) + 1)
@@ -57,6 +54,17 @@ def channels(path: Path) -> list[Channel]:
     factor = metres(unit)
     pixel = None if factor is None else checked_pixel(step_y * factor, step_x * factor)
     return [Channel("height", unit, pixel, lambda: heights)]
+
+
+def _comments(path: Path) -> tuple[list[str], str]:
+    """Lines in front of the first point, and that point."""
+    comments: list[str] = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if len(_numbers(line)) == 3:
+                return comments, line
+            comments.append(line)
+    raise InputError(f"{path} holds no lines of x y z; give one line for each pixel")
 
 
 def _numbers(line: str) -> list[float]:
