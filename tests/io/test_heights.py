@@ -218,3 +218,10 @@ def test_claimed_size_takes_no_memory(surface: HeightMap, tmp_path: Path) -> Non
 def test_limit_is_above_the_largest_real_map() -> None:
     # 8192 x 8192 with 32 samples and four detectors.
     assert heights._LARGEST_BYTES > 8192 * 8192 * 4 * (32 + 2 * 4 + 3)
+
+
+def test_what_our_own_file_says_is_not_said_again(surface: HeightMap, tmp_path: Path) -> None:
+    write_height(surface, tmp_path / "h.tif")
+    for said in ({"channel": "Height"}, {"unit": "µm"}, {"pixel_size_nm": 3.0}):
+        with pytest.raises(InputError, match="says its channel, unit and pixel size"):
+            read_height(tmp_path / "h.tif", **said)  # type: ignore[arg-type]

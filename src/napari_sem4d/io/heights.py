@@ -70,6 +70,8 @@ def read_height(
         from napari_sem4d.io.foreign_heights import read_foreign_height
 
         return read_foreign_height(source, channel, unit, pixel_size_nm)
+    if (channel, unit, pixel_size_nm) != (None, None, None):
+        raise InputError(f"{source} was written by this program and says its channel, unit and pixel size: give none")
     about, arrays = _read(source)
     if about.get("kind") != "map":
         raise InputError(f"{source} holds a series of height maps; read it with read_height_series")
