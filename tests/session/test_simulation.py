@@ -48,7 +48,7 @@ def test_missing_heights_are_refused_until_the_user_joins_them(bump: Any) -> Non
     with pytest.raises(InputError, match="lacks 24 heights of 2400: tick"):
         simulating.order(relief, bump.setup, None)
     simulating.choose(joins_missing=True)
-    joined = simulating.order(relief, bump.setup, None).relief
+    joined = simulating.order(relief, bump.setup, None).whole()
     assert joined.missing == 0
     np.testing.assert_array_equal(joined.height_nm[np.isfinite(holed)], holed[np.isfinite(holed)])
     assert joined.height_nm[12, 40] == pytest.approx(hill()[9, 40], rel=0.05)
@@ -134,7 +134,7 @@ def test_progress_tells_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -
     now = [100.0]
     monkeypatch.setattr("napari_sem4d.session.simulation.time.monotonic", lambda: now[0])
     simulating, told = Simulating(), []
-    simulating.changed.connect(lambda: told.append((simulating.share, simulating.remaining_s)))
+    simulating.progressed.connect(lambda: told.append((simulating.share, simulating.remaining_s)))
     simulating.begin()
     simulating.note(0.0)
     assert told[-1] == (0.0, None), "nobody can tell yet"

@@ -33,6 +33,8 @@ class Relief:
         Place (y, x) of the first pixel centre.
     remarks : tuple of str
         What was taken for granted or changed.
+    missing : int
+        Pixels without a height.
     """
 
     name: str
@@ -40,11 +42,7 @@ class Relief:
     pixel_size_nm: float
     origin_nm: tuple[float, float] = (0.0, 0.0)
     remarks: tuple[str, ...] = ()
-
-    @property
-    def missing(self) -> int:
-        """Pixels without a height."""
-        return int(np.count_nonzero(~np.isfinite(self.height_nm)))
+    missing: int = 0
 
     def filled(self) -> Relief:
         """Return the same with missing heights from a smooth surface between their neighbours."""
@@ -91,9 +89,13 @@ def relief_of(
         )
     if min(array.shape) < SMALLEST_SIDE:
         raise InputError(f"{name} has only {array.shape[0]} × {array.shape[1]} pixels: choose a larger map.")
-    heights = np.where(np.isfinite(array), array, np.nan).astype(np.float32)
-    if not np.isfinite(heights).any():
+    finite = np.isfinite(array)
+    missing = array.size - int(np.count_nonzero(finite))
+    if missing == array.size:
         raise InputError(f"{name} holds no heights at all: choose another layer.")
+    heights = array.astype(np.float32, copy=False)  # a large map is read while the window waits
+    if missing:
+        heights = np.where(finite, heights, np.float32(np.nan))
     remarks: tuple[str, ...] = ()
     if unit is None:
         remarks = ("The layer does not say the unit of its heights: taken for nm.",)
@@ -101,9 +103,11 @@ def relief_of(
         remarks = (f"The heights are in {unit}: taken for nm.",)
     pixel = float(np.hypot(*to_world_nm.T).min())
     if np.abs(to_world_nm / pixel - np.eye(2)).max() < _SAME_LENGTH:
-        return Relief(name, heights, pixel, origin_nm, remarks)
+        return Relief(name, heights, pixel, origin_nm, remarks, missing)
     heights, origin_nm = _upright(heights, to_world_nm, origin_nm, pixel)
-    return Relief(name, heights, pixel, origin_nm, (*remarks, f"Resampled to upright pixels of {pixel:.4g} nm."))
+    missing = int(np.count_nonzero(np.isnan(heights)))
+    remarks = (*remarks, f"Resampled to upright pixels of {pixel:.4g} nm.")
+    return Relief(name, heights, pixel, origin_nm, remarks, missing)
 
 
 def _upright(

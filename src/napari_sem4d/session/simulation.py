@@ -58,7 +58,8 @@ class Order:
     Attributes
     ----------
     relief : Relief
-        Without missing heights.
+    joins_missing : bool
+        Whether missing heights are joined smoothly.
     setup : Setup
         With the gains and black levels to be used: see :func:`with_grey_levels`.
     as_set : Setup
@@ -72,12 +73,18 @@ class Order:
     """
 
     relief: Relief
+    joins_missing: bool
     setup: Setup
     as_set: Setup
     compares: bool
     engine: EngineName
     electrons_per_pixel: float | None
     seed: int
+
+    def whole(self) -> Relief:
+        """Return the heights, none of them missing."""
+        self.check()
+        return self.relief.filled() if self.relief.missing else self.relief
 
     def check(self) -> None:
         """Refuse what cannot be simulated.
@@ -87,7 +94,7 @@ class Order:
         InputError
         """
         relief, dose = self.relief, self.electrons_per_pixel
-        if relief.missing:
+        if relief.missing and not self.joins_missing:
             raise InputError(
                 f"{relief.name} lacks {relief.missing} heights of {relief.height_nm.size}: tick 'Join missing heights "
                 "smoothly', or crop the map."
@@ -163,8 +170,7 @@ def carry_out(order: Order, progress: Callable[[float], object], should_stop: Ca
     Cancelled
         When ``should_stop`` returned True.
     """
-    order.check()
-    relief = order.relief
+    relief = order.whole()
     images = simulate(
         relief.height_nm, order.setup, relief.pixel_size_nm, order.engine, order.electrons_per_pixel, order.seed,
         progress=progress, should_stop=should_stop,
@@ -182,8 +188,7 @@ def expected_seconds(order: Order, should_stop: Callable[[], bool]) -> float:
     InputError, Cancelled
         As :func:`carry_out`.
     """
-    order.check()
-    relief, setup = order.relief, order.setup
+    relief, setup = order.whole(), order.setup
     engine = MonteCarlo(int(order.electrons_per_pixel or 0), order.seed)
     flat = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
     MonteCarlo(1).signals(Specimen(flat, relief.pixel_size_nm, setup.material), setup, should_stop=should_stop)
@@ -260,6 +265,7 @@ class Simulating:
     """
 
     changed: ClassVar[Signal] = Signal(description="Another order, state or outcome")
+    progressed: ClassVar[Signal] = Signal(description="The one that is going on has come further")
 
     def __init__(self) -> None:
         self.engine: EngineName = "analytic"
@@ -313,9 +319,10 @@ class Simulating:
         InputError
             If it cannot be simulated.
         """
-        whole = relief.filled() if self.joins_missing and relief.missing else relief
         used, compares = with_grey_levels(setup, result)
-        order = Order(whole, used, setup, compares, self.engine, self.electrons_per_pixel, self.seed)
+        order = Order(
+            relief, self.joins_missing, used, setup, compares, self.engine, self.electrons_per_pixel, self.seed
+        )
         order.check()
         return order
 
@@ -330,7 +337,7 @@ class Simulating:
         self.share = share
         gone = time.monotonic() - self._began_s
         self.remaining_s = gone * (1.0 - share) / share if share > 0 and gone > _TOO_EARLY_S else None
-        self.changed.emit()
+        self.progressed.emit()
 
     def end(self, simulation: Simulation | None, error: str = "") -> None:
         """Note how it ended; without images those of before stay."""

@@ -72,6 +72,7 @@ class SimulateView:
         self._turns: Turns | None = None
         self._named: ResultView | None = None
         self._arranging = False
+        self._read: tuple[Any, Any, Relief] | None = None
         viewer.layers.events.inserted.connect(self._note_layers)
         viewer.layers.events.removed.connect(self._note_layers)
 
@@ -88,7 +89,7 @@ class SimulateView:
         return not any(isinstance(value, SemSeries) for value in layer.metadata.values())
 
     def relief(self) -> Relief:
-        """Return the heights of the chosen layer as they lie on the screen.
+        """Return the heights of the chosen layer as they lie on the screen; the same ones while it stays as it is.
 
         Raises
         ------
@@ -105,13 +106,16 @@ class SimulateView:
             point = np.asarray(self._viewer.dims.point)[-layer.ndim :]
             last = np.asarray(layer.data.shape) - 1
             at[:-2] = np.clip(np.round(layer.world_to_data(point)), 0, last)[:-2]
-        plane = np.asarray(layer.data[tuple(at[:-2].astype(int))])
         origin, down, right = (np.asarray(layer.data_to_world(at + step))[-2:] for step in _steps(layer.ndim))
         factor = _nm_per(layer.units[-1])
         matrix = None if factor is None else factor * np.stack([down - origin, right - origin], axis=1)
         row, column = (0.0, 0.0) if factor is None else factor * origin
         name = str(layer.name).split(" height (")[0]  # as our own layers are named
-        return relief_of(plane, name, matrix, (float(row), float(column)), layer.metadata.get("unit"))
+        key = (name, at.tobytes(), None if matrix is None else matrix.tobytes(), row, column)
+        if self._read is None or self._read[0] is not layer.data or self._read[1] != key:
+            plane, unit = np.asarray(layer.data[tuple(at[:-2].astype(int))]), layer.metadata.get("unit")
+            self._read = layer.data, key, relief_of(plane, name, matrix, (float(row), float(column)), unit)
+        return self._read[2]
 
     def order(self) -> Order:
         """Return what the user has chosen, checked.

@@ -60,6 +60,8 @@ class SimulateBox(Fold):
         self._workbench = workbench
         self._view = workbench.simulate
         self._simulating = workbench.simulate.simulating
+        self._obstacle_words = ""
+        self._described: tuple[Relief, str] | None = None
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_ESTIMATE_AFTER_MS)
@@ -67,6 +69,7 @@ class SimulateBox(Fold):
         self._build(QVBoxLayout(self.body))
         self.toggle.toggled.connect(self._note_order)
         follow(self, self._simulating.changed, self.refresh)
+        follow(self, self._simulating.progressed, self._show_progress)
         follow(self, self._view.layers_changed, self._note_order)
         follow(self, workbench.session.setup_changed, self._note_order)
         follow(self, workbench.result_shown, self._note_order)
@@ -188,7 +191,9 @@ class SimulateBox(Fold):
         simulating = self._simulating
         self._show_layers()
         relief, obstacle = self._read()
-        self.note.setText(obstacle if relief is None else relief_words(relief))
+        if relief is not None and (self._described is None or self._described[0] is not relief):
+            self._described = relief, relief_words(relief)
+        self.note.setText(obstacle if relief is None or self._described is None else self._described[1])
         self.join_box.setVisible(relief is not None and bool(relief.missing))
         self.join_box.setChecked(simulating.joins_missing)
         self.engine_box.setCurrentIndex(self.engine_box.findData(simulating.engine))
@@ -201,13 +206,17 @@ class SimulateBox(Fold):
             obstacle = self._obstacle()
         self.simulate_button.setEnabled(not simulating.is_running and not obstacle)
         self.cancel_button.setEnabled(simulating.is_running)
-        self.progress.setVisible(simulating.is_running)
-        share = simulating.share or 0.0
+        self._obstacle_words = obstacle if relief is not None else ""
+        self._show_progress()
+        self._show_outcome(simulating.simulation)
+
+    def _show_progress(self) -> None:
+        share = self._simulating.share or 0.0
+        self.progress.setVisible(self._simulating.is_running)
         self.progress.setRange(0, 100 if share else 0)
         self.progress.setValue(round(100 * share))
-        self.time_left.setText(self._time_words() if relief is None or not obstacle else obstacle)
+        self.time_left.setText(self._obstacle_words or self._time_words())
         self.time_left.setVisible(bool(self.time_left.text()))
-        self._show_outcome(simulating.simulation)
 
     def _show_layers(self) -> None:
         layers = self._view.candidates()
