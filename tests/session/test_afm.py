@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session import Run, Session
-from napari_sem4d.session.afm import Afm, Check, Orientation, check, origin_of, prepared, z_scale_of
+from napari_sem4d.session.afm import Afm, Check, Options, Orientation, check, origin_of, prepared, z_scale_of
 from napari_sem4d.session.afm_figures import first_line, pm, read_pair, table_of, verdict_words
 
 PIXEL_NM, AFM_PIXEL_NM = 10.0, 8.0
+SHARP = Tip(2.0)  # changes nothing
 
 
 def height_map(height: np.ndarray, pixel_nm: float = PIXEL_NM, region: Region | None = None) -> HeightMap:
@@ -67,7 +69,7 @@ def reference() -> HeightMap:
 
 @pytest.fixture(scope="module")
 def found(run: Run, reference: HeightMap) -> Check:
-    return check(run, reference, afm_place(24.0))
+    return check(run, reference, afm_place(24.0), Options(tip=SHARP))
 
 
 @pytest.fixture
@@ -243,6 +245,20 @@ def test_another_channel_of_the_same_file_lies_where_the_first_lay(afm: Afm, ref
     assert afm.place is not None
     afm.set_map("tip6", reference, reference)
     assert afm.place is None
+
+
+def test_the_tip_is_counted_and_told(found: Check) -> None:
+    assert found.comparison.tip == SHARP
+    rows = {name: value for name, value, _ in table_of(found.result, found.comparison)}
+    assert "radius 2 nm" in rows["Tip of the AFM"]
+
+
+def test_lines_that_jumped_run_along_the_rows(afm: Afm) -> None:
+    afm.set_options(Options(line_steps=True))
+    afm.set_reference(prepared(afm.raw, Orientation(1), "none"), Orientation(1), "none")
+    assert not afm.options.line_steps
+    with pytest.raises(InputError, match="run down"):
+        afm.set_options(Options(line_steps=True))
 
 
 def test_a_series_has_no_single_map_to_compare(run: Run, reference: HeightMap) -> None:

@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_sem4d.metrology.calibration import calibrate_on_map
 from napari_sem4d.metrology.comparison import Comparison, compare
 from napari_sem4d.metrology.levelling import level_lines, level_on
+from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model import HeightMap, InputError, Region
 from napari_sem4d.model.conditions import with_conditions
 from napari_sem4d.registration.plane_transform import PlaneTransform
@@ -109,6 +110,28 @@ def prepared(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an AFM map is compared.
+
+    Attributes
+    ----------
+    mirror : bool
+        Whether mirrored maps are searched as well.
+    tip : Tip, "estimate" or None
+        By which the result is dilated before it is compared.
+    line_steps : bool
+        Whether each scan line of the map gets an offset of its own.
+    """
+
+    mirror: bool = False
+    tip: Tip | Literal["estimate"] | None = None
+    line_steps: bool = False
+
+
+_USUAL = Options()
+
+
 def moved(place: PlaneTransform, by_nm: NDArray[np.float64]) -> PlaneTransform:
     """Return a transform for places that are counted from ``by_nm`` (x, y)."""
     return PlaneTransform(place.matrix, place.matrix @ by_nm + place.offset_nm)
@@ -147,8 +170,8 @@ def check(
     run: Run,
     reference: HeightMap,
     start: PlaneTransform | None,
+    options: Options = _USUAL,
     *,
-    mirror: bool = False,
     progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Check:
@@ -160,8 +183,7 @@ def check(
     reference : HeightMap
     start : PlaneTransform or None
         From places on the image of the scan, to begin with; None searches all turns and places.
-    mirror : bool
-        Search mirrored maps as well.
+    options : Options
     progress, should_stop : callable, optional
 
     Raises
@@ -175,7 +197,10 @@ def check(
     if not isinstance(result, HeightMap):
         raise InputError("A comparison needs the height map of one scan: choose 'Only the scan shown' and reconstruct.")
     begin = None if start is None else moved(start, origin_of(result))
-    found = compare(result, reference, start=begin, mirror=mirror, progress=progress, should_stop=should_stop)
+    found = compare(
+        result, reference, start=begin, mirror=options.mirror and begin is None, tip=options.tip,
+        line_steps=options.line_steps, progress=progress, should_stop=should_stop,
+    )  # fmt: skip
     pair = read_pair(result, found.reference_nm, first_line(found.difference_nm))
     return Check(run, result, reference, found, cloud_of(result, found), pair)
 
@@ -224,6 +249,8 @@ class Afm:
         As it was read, and as it is used.
     place : PlaneTransform or None
         From places (x right, y down, nm) on the image of the scan to places on ``reference``.
+    options : Options
+        Of the next comparison.
     check : Check or None
         Goes when the map, its place or the result changes.
     """
@@ -242,6 +269,7 @@ class Afm:
         self.raw: HeightMap | None = None
         self.reference: HeightMap | None = None
         self.place: PlaneTransform | None = None
+        self.options = Options()
         self.check: Check | None = None
         self._series = session.series
         session.series_changed.connect(self._follow_scan)
@@ -263,8 +291,19 @@ class Afm:
         turned = orientation != self.orientation
         middle = self.middle_nm
         self.orientation, self.levelling, self.reference, self.check = orientation, levelling, reference, None
+        if orientation.quarters % 2:
+            self.options = replace(self.options, line_steps=False)  # its rows are no scan lines
         if turned and middle is not None and self.place is not None:
             self.place = placed_at(middle, self.place.matrix, reference)
+        self.changed.emit()
+
+    def set_options(self, options: Options) -> None:
+        """Compare in another way from now on."""
+        if options.line_steps and self.orientation.quarters % 2:
+            raise InputError(
+                "the scan lines run down after a quarter turn: turn the map back, the search finds every turn"
+            )
+        self.options = options
         self.changed.emit()
 
     def remove(self) -> None:

@@ -122,6 +122,12 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
     (scale_x, scale_y), (sigma_x, sigma_y) = transform.scale, place.scale_sigma
     parting = found.psd.parting_nm
     covered = "not known" if math.isnan(found.coverage) else f"{100 * found.coverage:.0f} %"
+    refined = []
+    if found.tip is not None:
+        refined.append(("Tip of the AFM", str(found.tip), "By which the map was dilated before it was compared"))
+    if place.distortion is not None:
+        bent = f"{place.distortion.shift_rms_nm:.2g} nm sideways, {place.distortion.rise_rms_nm:.2g} nm in height"
+        refined.append(("AFM is bent by", bent, "Smooth distortion that was taken off, root mean square"))
     return (
         ("z-gain", pm(found.z_gain, found.z_gain_sigma), "Height of the map over height of the AFM"),
         ("RMSE", f"{found.rmse_nm:.3g} {unit}", "Root mean square difference without a plane"),
@@ -141,6 +147,7 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
         ("Scale along y", pm(scale_y, sigma_y), "Negative: mirrored"),
         ("Shear", pm(transform.shear, place.shear_sigma), "Tangent by which the y axis of the AFM leans"),
         ("Place", f"± {place.position_sigma_nm:.2g} nm", "One standard deviation, over the overlap"),
+        *refined,
     )
 
 

@@ -296,25 +296,26 @@ class AfmBench:
 
     # Comparing -----------------------------------------------------------------------------------------------
 
-    def find(self, *, mirror: bool = False) -> None:
+    def find(self) -> None:
         """Search the place of the map at all turns, then compare."""
         self.end_pairing()
-        self._compare(None, mirror, "Searching the place of the AFM map …")
+        self._compare(None, "Searching the place of the AFM map …")
 
     def refine(self) -> None:
         """Refine the place that the user has given, then compare."""
         self.end_pairing()
         self._lay()
-        self._compare(self.afm.place, False, "Comparing …")
+        self._compare(self.afm.place, "Comparing …")
 
-    def _compare(self, start: PlaneTransform | None, mirror: bool, doing: str) -> None:
+    def _compare(self, start: PlaneTransform | None, doing: str) -> None:
         run, reference, name = self._workbench.shown_run, self.afm.reference, self.afm.name
         if run is None or reference is None or not self._has_both("compare"):
             return
         self.view.move_by_hand(False)
+        options = self.afm.options
 
         def work(progress: Progress, should_stop: ShouldStop) -> tuple[Check, CheckLayers]:
-            found = check(run, reference, start, mirror=mirror, progress=progress, should_stop=should_stop)
+            found = check(run, reference, start, options, progress=progress, should_stop=should_stop)
             return found, check_layers(found, name)
 
         def take(outcome: tuple[Check, CheckLayers]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
-    QCheckBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.session.afm import PAIRS
 from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.afm_options_box import AfmOptionsBox
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
 
@@ -35,6 +35,8 @@ class AfmPlaceBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._search_row())
         layout.addLayout(self._hand_row())
+        self.options_box = AfmOptionsBox(workbench)
+        layout.addWidget(self.options_box)
         self.hint = sentence()
         layout.addWidget(self.hint)
         layout.addLayout(self._progress_row())
@@ -47,15 +49,12 @@ class AfmPlaceBox(QWidget):
     def _search_row(self) -> QHBoxLayout:
         self.find_button = QPushButton("&Find automatically")
         self.find_button.setToolTip("Search the place at all turns, refine it, and compare the heights")
-        self.find_button.clicked.connect(self._find)
-        self.mirror_box = QCheckBox("mirrored, too")
-        self.mirror_box.setToolTip("Search mirrored maps as well: takes twice as long")
+        self.find_button.clicked.connect(self._bench.find)
         self.refine_button = QPushButton("Refine from &here")
         self.refine_button.setToolTip("Begin at the place where the AFM lies now, refine it, and compare the heights")
         self.refine_button.clicked.connect(self._bench.refine)
         row = QHBoxLayout()
         row.addWidget(self.find_button, 1)
-        row.addWidget(self.mirror_box)
         row.addWidget(self.refine_button, 1)
         return row
 
@@ -100,7 +99,7 @@ class AfmPlaceBox(QWidget):
         ready = bench.has_both and not bench.doing
         for widget in (
             self.find_button,
-            self.mirror_box,
+            self.options_box,
             self.refine_button,
             self.move_button,
             self.pairs_button,
@@ -136,9 +135,6 @@ class AfmPlaceBox(QWidget):
         if place is not None and not self.angle_box.hasFocus():
             with QSignalBlocker(self.angle_box):
                 self.angle_box.setValue(place.rotation_deg)
-
-    def _find(self) -> None:
-        self._bench.find(mirror=self.mirror_box.isChecked())
 
     def _pair(self, wanted: bool) -> None:
         if wanted:
