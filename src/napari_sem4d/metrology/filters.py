@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -162,8 +161,7 @@ class Polynomial:
         # Scaled to -1 ... 1, so that the normal equations are well conditioned; separable, so that no design matrix of
         # all pixels is needed.
         self._powers = [np.linspace(-1.0, 1.0, n)[:, None] ** np.arange(2 * degree + 1) for n in use.shape]
-        terms = {tuple(sorted_.count(axis) for axis in range(use.ndim)) for sorted_ in _picks(use.ndim, degree)}
-        self._terms = sorted(terms)
+        self._terms = [term for term in np.ndindex(*(degree + 1,) * use.ndim) if sum(term) <= degree]
         moments = self._project(use, 2 * degree, should_stop)
         normal = np.array([[moments[tuple(np.add(a, b))] for b in self._terms] for a in self._terms])
         if np.linalg.matrix_rank(normal, tol=1e-9 * normal.max(initial=0.0)) < len(self._terms):
@@ -201,11 +199,6 @@ class Polynomial:
         for axis in range(1, z.ndim):
             sums = np.moveaxis(np.tensordot(sums, powers[axis], axes=(axis, 0)), -1, axis)
         return sums
-
-
-def _picks(axes: int, degree: int) -> Iterator[tuple[int, ...]]:
-    for order in range(degree + 1):
-        yield from combinations_with_replacement(range(axes), order)
 
 
 class GaussianFilter:
