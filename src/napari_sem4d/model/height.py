@@ -89,7 +89,7 @@ class HeightMap:
     z_scale_source : {"geometry", "reference", "arbitrary"}
         Where the scale of z comes from.
     z_scale_uncertainty : float
-        Relative one-sigma uncertainty of the z scale; NaN when it is arbitrary.
+        Relative one-sigma uncertainty of the z scale; NaN when it is arbitrary, or not stated by the file of an AFM.
     pixel_size_nm : float
     detector_names : tuple of str
     region : Region

@@ -23,7 +23,8 @@ _METRES = {
 }  # fmt: skip
 # Lengths that are no heights: an amplitude or a deflection in nm is the cantilever's, sigma is what we write ourselves.
 _NO_HEIGHT = re.compile(
-    r"amplitude|deflection|error|phase|friction|lateral|current|potential|adhesion|deformation|dissipation|indentation|sigma",
+    r"amplitude|deflection|error|phase|quadrature|friction|lateral|current|potential|adhesion|deformation|dissipation"
+    r"|indentation|sigma",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
