@@ -131,7 +131,7 @@ def calibrate(camera: Photographer) -> None:
 
 
 def measure(camera: Photographer) -> None:
-    """Level the ground, read step, volume and profile of an island, then undo the levelling."""
+    """Level the ground, read step, volume and profile of an island and the roughness of the ground, then undo it."""
     dock, bench = camera.dock, camera.dock.workbench
     method, bench.session.method = bench.session.method, "vift"
     camera.reconstruct()
@@ -161,6 +161,14 @@ def measure(camera: Photographer) -> None:
     dock.pages.currentWidget().ensureWidgetVisible(box)
     camera.take("measure")
     print_figures(bench)
+    box.clear_button.click()
+    bench.session.measuring.set_cutoff("s_nm", "60 nm")
+    bench.session.measuring.set_cutoff("l_nm", "2 µm")
+    bench.session.measuring.set_parameters("all")
+    use("roughness", inside=(110.0, 300.0, 270.0, 370.0))
+    camera.pause(0.3)
+    dock.pages.currentWidget().ensureWidgetVisible(box)
+    camera.take("roughness")
     box.undo_button.click()
     camera.wait(lambda: not bench.shown_run.levelling and not bench.busy)
     box.clear_button.click()
