@@ -224,7 +224,7 @@ def z_scale_of(found: Check, name: str, reference_sigma: float) -> Found:
     run = found.run
     if found.reference.unit != "nm":
         raise InputError(
-            f"{name} states no unit of its heights, so they cannot set the z scale: say the unit under 'Level and turn'"
+            f"{name} states no unit of its heights, so they cannot set the z scale: say the unit under 'Level, turn, tip'"
         )
     setup = calibrate_on_map(found.result, run.setup, found.comparison, name, reference_sigma)
     metadata = run.series.with_detectors(setup.detector_names).channel_metadata

@@ -1,4 +1,4 @@
-"""What of the AFM is considered when it is compared: tip, jumped lines, mirrors. Closed until it is wanted."""
+"""What of the AFM is considered when it is compared: tip, jumped lines, mirrors. It compares nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from napari_sem4d.session.setup_table import parse_number
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
-from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _TIPS = ("not counted", "estimated", "known")
 _USUAL_TIP = Tip(10.0)
 
 
-class AfmOptionsBox(Fold):
+class AfmOptionsBox(QWidget):
     """The options of the next comparison; they are the session's.
 
     Parameters
@@ -29,7 +28,7 @@ class AfmOptionsBox(Fold):
     """
 
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
-        super().__init__("Tip, lines, mirrors", "What of the AFM is considered when it is compared", parent)
+        super().__init__(parent)
         self._afm = workbench.session.afm
         self.tip_box = QComboBox()
         self.tip_box.addItems(_TIPS)
@@ -48,8 +47,8 @@ class AfmOptionsBox(Fold):
         tip.addWidget(self.radius_edit)
         form = QFormLayout()
         form.addRow("Tip radius (nm)", tip)
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(12, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self.lines_box)
         layout.addWidget(self.mirror_box)

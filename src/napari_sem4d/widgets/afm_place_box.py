@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.session.afm import PAIRS
 from napari_sem4d.viewer.workbench import Workbench
-from napari_sem4d.widgets.afm_options_box import AfmOptionsBox
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
 
@@ -35,8 +34,6 @@ class AfmPlaceBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._search_row())
         layout.addLayout(self._hand_row())
-        self.options_box = AfmOptionsBox(workbench)
-        layout.addWidget(self.options_box)
         self.hint = sentence()
         layout.addWidget(self.hint)
         layout.addLayout(self._progress_row())
@@ -99,7 +96,6 @@ class AfmPlaceBox(QWidget):
         ready = bench.has_both and not bench.doing
         for widget in (
             self.find_button,
-            self.options_box,
             self.refine_button,
             self.move_button,
             self.pairs_button,

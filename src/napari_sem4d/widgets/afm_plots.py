@@ -41,7 +41,7 @@ PLOTS: Mapping[Plot, tuple[str, str]] = {
 # Told apart with every common colour vision deficiency, on light and dark (IBM design library).
 _MAP, _AFM = "#fe6100", "#648fff"
 _BAND_ALPHA, _DOT_ALPHA = 70, 110
-_HEIGHT = 240
+_HEIGHT = 228
 _MOST_DECADES = 6
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _WIDTH = 2

@@ -15,6 +15,7 @@ from napari_sem4d.session.setup_table import parse_number
 from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
+from napari_sem4d.widgets.afm_options_box import AfmOptionsBox
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.drop_area import local_paths
 from napari_sem4d.widgets.fold import Fold
@@ -61,7 +62,8 @@ class AfmSourceBox(QWidget):
         row.addWidget(self.remove_button)
         self.about = sentence()
         self.warnings = Messages("⚠")
-        self.fold = Fold("Level and turn the map", "How the AFM map is prepared before it is compared")
+        self.fold = Fold("Level, turn, tip", "How the AFM map is prepared, and what of it is considered")
+        self.options_box = AfmOptionsBox(workbench)
         self._build_fold(QVBoxLayout(self.fold.body))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -103,6 +105,7 @@ class AfmSourceBox(QWidget):
         self.form.addRow("Heights are in", self.unit_box)
         layout.addLayout(self.form)
         layout.addLayout(turns)
+        layout.addWidget(self.options_box)
 
     def refresh(self) -> None:
         """Show which map it is."""
