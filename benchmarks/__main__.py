@@ -120,12 +120,25 @@ def _levelling(scenes: Path) -> Iterator[Table]:
     yield levelling_table()
 
 
+def _simulating(scenes: Path) -> Iterator[Table]:
+    from benchmarks.simulating import simulating_table
+
+    yield simulating_table()
+
+
+def _exporting(scenes: Path) -> Iterator[Table]:
+    from benchmarks.exporting import exporting_table
+
+    yield exporting_table()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
-    "roughness": _roughness, "start": _start, "levelling": _levelling,
+    "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
+    "exporting": _exporting,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -140,7 +153,9 @@ ONLY_WHEN_ASKED = (
     "heights",
     "roughness",
     "start",
+    "simulating",
     "levelling",
+    "exporting",
 )
 
 

@@ -12,14 +12,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 import napari
 import numpy as np
+import pypdfium2
 import tifffile
 from napari.settings import get_settings
+from PIL import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_sem4d import SemSeries, Setup, read_sem, simulate
+from napari_sem4d import SemSeries, Setup, compare, read_height, read_sem, simulate
+from napari_sem4d.report.subject import Subject
+from napari_sem4d.report.write import write_subject
 from napari_sem4d.session.measuring import level, read_figures, table_text
 from napari_sem4d.session.references import Reference
 from napari_sem4d.session.samples import sample_path
@@ -31,10 +36,22 @@ PICTURES = Path(__file__).parent / "pictures"
 WINDOW = (1366, 768)
 THEMES = ("dark", "light")
 # The rest looks the same in light; a picture weighs a quarter of a megabyte.
-IN_LIGHT = ("data", "detectors", "surface", "map", "calibrate", "converging", "compare", "measure")
+IN_LIGHT = (
+    "data",
+    "detectors",
+    "surface",
+    "map",
+    "calibrate",
+    "converging",
+    "compare",
+    "measure",
+    "export",
+    "afm_difference",
+)
 PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
 FIELD = slice(0, 256)
+PAGE_SCALE, PAGES_SHOWN = 0.9, (0, 2, 3)
 
 
 class Photographer:
@@ -187,6 +204,24 @@ def print_figures(bench: Workbench) -> None:
             print(f"{name}, true\t{figure.value:.9g}\t{figure.unit}")
 
 
+def check_with_afm(camera: Photographer) -> None:
+    """Lay the bundled AFM map over the result by hand, find its place, look at both, print the figures."""
+    dock, afm = camera.dock, camera.dock.workbench.afm
+    panel = dock.afm_panel
+    afm.open_file(sample_path("islands_afm.tif"))
+    camera.wait(lambda: afm.afm.reference is not None and not afm.doing)
+    panel.place_box.move_button.click()
+    camera.take("afm_by_hand")
+    panel.place_box.find_button.click()
+    camera.wait(lambda: not afm.doing)
+    print("\n".join(f"{name}\t{value}" for name, value, _ in panel.verdict_box.rows))
+    for look, plot in (("swipe", "profile"), ("difference", "differences"), ("drape difference", "spectra")):
+        panel.look_box.buttons[look].click()
+        panel.plots.plot_box.setCurrentIndex(panel.plots.plot_box.findData(plot))
+        camera.take(f"afm_{look.replace(' ', '_')}")
+    afm.remove()
+
+
 def ellipse(camera: Photographer) -> None:
     """Reconstruct only what an ellipse encloses."""
     dock, bench = camera.dock, camera.dock.workbench
@@ -217,6 +252,28 @@ def converge(camera: Photographer) -> None:
     panel.refresh()
 
 
+def export(camera: Photographer) -> None:
+    """Show the step that exports, and the pages of the report of the shown result with the bundled AFM map."""
+    dock, bench = camera.dock, camera.dock.workbench
+    dock.show_step(4)
+    box = dock.export_panel.format_box
+    box.setCurrentIndex(box.findData(".gwy"))
+    camera.take("export")
+    if camera.theme != THEMES[0]:
+        return
+    reference = sample_path("islands_afm.tif")
+    found = compare(bench.shown_run.result, read_height(reference))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "report.pdf"
+        write_subject(Subject("islands", bench.shown_run.result, found, reference.name), path)
+        with pypdfium2.PdfDocument(path) as document:
+            pages = [document[index].render(scale=PAGE_SCALE).to_pil() for index in PAGES_SHOWN]
+    sheet = Image.new("RGB", (len(pages) * pages[0].width, pages[0].height), "white")
+    for index, page in enumerate(pages):
+        sheet.paste(page, (index * page.width, 0))
+    sheet.save(PICTURES / "report.png")
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -237,6 +294,8 @@ def photograph(theme: str) -> None:
     if theme == THEMES[0]:
         copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
     converge(camera)
+    export(camera)
+    dock.show_step(2)
     dock.workbench.result.show_map()
     camera.take("map")
     camera.draw("region", 80.0, 40.0, 260.0, 230.0)
@@ -246,6 +305,7 @@ def photograph(theme: str) -> None:
     dock.workbench.scan.drop("region")
     ellipse(camera)
     measure(camera)
+    check_with_afm(camera)
     dock.workbench.session.propose_setup()
     camera.reconstruct()
     calibrate(camera)

@@ -41,11 +41,12 @@ def test_the_python_example_runs(scan_folder: Path) -> None:
 
 def test_the_commands_run(scan_folder: Path) -> None:
     commands = re.findall(r"^napari-sem4d (\w+.*)$", README, re.MULTILINE)
-    assert {command.split()[0] for command in commands} == {"info", "reconstruct", "simulate", "demo"}
+    assert {command.split()[0] for command in commands} == {"info", "reconstruct", "export", "simulate", "demo"}
     for command in commands:
         extra = ["--no-window"] if command == "demo" else []
         assert main([*command.split(), *extra]) == 0, command
-    assert {"height.tif", "height.npz", "images.tif", "demo_output"} <= {file.name for file in scan_folder.iterdir()}
+    made = {"height.tif", "height.npz", "height.gwy", "height.ome.zarr", "report.html", "images.tif", "demo_output"}
+    assert made <= {file.name for file in scan_folder.iterdir()}
 
 
 def test_the_make_targets_exist() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from napari_sem4d.physics.instrument import simulate
     from napari_sem4d.reconstruction.reconstruct import reconstruct
+    from napari_sem4d.report.write import write_report
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ _PUBLIC = {
     "read_sem": "napari_sem4d.io.sem",
     "read_height": "napari_sem4d.io.heights",
     "write_height": "napari_sem4d.io.export",
+    "write_report": "napari_sem4d.report.write",
     "compare": "napari_sem4d.metrology.comparison",
     "Tip": "napari_sem4d.metrology.tip",
     "simulate": "napari_sem4d.physics.instrument",
@@ -89,6 +91,7 @@ __all__ = [
     "reconstruction",
     "simulate",
     "write_height",
+    "write_report",
 ]
 
 

@@ -226,6 +226,7 @@ def test_arbitrary_heights_are_never_called_nm(measured: HeightMap, drawn: list[
     text = Page(tmp_path / "a.html").text
     assert "arbitrary units (a.u.)" in text
     assert "from detector geometry" not in text
+    assert "Height map: scan_A.tif" in text
     labels = [axis.label.get_text() for f in drawn[before:] for axes in f.axes for axis in (axes.xaxis, axes.yaxis)]
     heights = [label for label in labels if "height" in label]
     assert heights

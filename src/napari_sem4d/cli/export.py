@@ -48,9 +48,9 @@ def export(
     others: list[tuple[Path, Callable[..., object]]] = []
     if report is not None:
         from napari_sem4d.report.subject import Subject
-        from napari_sem4d.report.write import write_report
+        from napari_sem4d.report.write import write_subject
 
-        others.append((report, partial(write_report, Subject(height.name, result))))
+        others.append((report, partial(write_subject, Subject(height.name, result))))
     problem = write_heights(result, targets, others=others, most_faces=most_faces)
     if problem is not None:
         raise problem

@@ -127,10 +127,10 @@ def _reports(
     if path is None or not isinstance(height, HeightMap):
         return []
     from napari_sem4d.report.subject import Subject
-    from napari_sem4d.report.write import write_report
+    from napari_sem4d.report.write import write_subject
     from napari_sem4d.session.session import series_name
 
-    return [(path, partial(write_report, Subject(series_name(series), height)))]
+    return [(path, partial(write_subject, Subject(series_name(series), height)))]
 
 
 def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:

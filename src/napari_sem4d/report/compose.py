@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from napari_sem4d.metrology.areal_roughness import roughness
+from napari_sem4d.metrology.areal_roughness import AREAL, roughness
 from napari_sem4d.metrology.comparison import LIGHT_RULE
 from napari_sem4d.metrology.filters import PLANE_REMOVED
 from napari_sem4d.model import HeightMap, InputError, Setup
@@ -27,6 +27,8 @@ Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
 
 _NAMES = (0.32, 0.68)
+_SLOW = ("Sal", "Str", "Spd")
+_MOST_VALUES = 20_000_000  # heights, samples included, of which these are found within about a minute
 
 
 def compose(subject: Subject, progress: Progress | None = None, should_stop: ShouldStop | None = None) -> Report:
@@ -108,8 +110,11 @@ def _shape(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Sec
 
 
 def _texture(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:
+    samples = 0 if subject.result.samples is None else len(subject.result.samples)
+    is_large = subject.result.height_nm.size * (1 + samples) > _MOST_VALUES
+    symbols = [d.symbol for d in AREAL if d.symbol not in _SLOW] if is_large else None
     try:
-        table = roughness(subject.result, progress=progress, should_stop=should_stop)
+        table = roughness(subject.result, symbols=symbols, progress=progress, should_stop=should_stop)
     except InputError as error:  # too few pixels
         return Section("Surface texture", (Text(f"Not evaluated: {error}."),))
     rows = tuple((p.symbol, p.meaning, figure_text(p.figure)) for p in table.all)
@@ -117,9 +122,10 @@ def _texture(subject: Subject, progress: Progress, should_stop: ShouldStop) -> S
         f"ISO 25178-2 over all measured pixels of the map; filters: {PLANE_REMOVED.text}. σ holds the noise, the error "
         "of the model and that of the z scale; noise of the map is part of every value."
     )
-    return Section(
-        "Surface texture", (Table(("Symbol", "Meaning", "Value ± 1 σ"), rows, (0.12, 0.48, 0.40)), Text(words))
-    )
+    if is_large:
+        words += f" {', '.join(_SLOW)} are left out: they take many minutes on a map of this size."
+    table_of_all = Table(("Symbol", "Meaning", "Value ± 1 σ"), rows, (0.12, 0.48, 0.40))
+    return Section("Surface texture", (Text(words), table_of_all))
 
 
 def _comparison(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap, InputError
@@ -39,6 +40,12 @@ class Subject:
     comparison: Comparison | None = None
     reference_name: str = "the reference"
     line: Line | None = None
+
+
+def name_of(result: HeightMap, otherwise: str) -> str:
+    """Return the name of the first file that a result was made from, or another one when it does not say."""
+    sources = result.provenance.get("sources")
+    return Path(str(sources[0])).name if isinstance(sources, list | tuple) and sources else otherwise
 
 
 def subject_of(session: Session, run: Run) -> Subject:

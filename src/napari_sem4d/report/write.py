@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from napari_sem4d.io.atomic import whole_file
+from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap, InputError
-from napari_sem4d.report.compose import compose
-from napari_sem4d.report.subject import Subject
+from napari_sem4d.report.compose import Progress, ShouldStop, compose
+from napari_sem4d.report.subject import Subject, name_of
 
 SUFFIXES = (".html", ".htm", ".pdf")
 _COMPOSED = 0.9  # of the time
 
 
 def write_report(
-    subject: Subject | HeightMap,
+    result: HeightMap,
     path: str | os.PathLike[str],
+    comparison: Comparison | None = None,
     *,
-    progress: Callable[[float], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> None:
     """Write a report of a height map, with its comparison if there is one.
 
     Parameters
     ----------
-    subject : Subject or HeightMap
+    result : HeightMap
     path : path
         ``.html``: one file with all pictures inside. ``.pdf``: A4 pages.
+    comparison : Comparison, optional
+        What :func:`napari_sem4d.compare` found for this map.
     progress : callable, optional
         Gets the fraction done, 0 to 1.
     should_stop : callable, optional
@@ -40,11 +43,22 @@ def write_report(
     Cancelled
         When ``should_stop`` returned True.
     """
+    subject = Subject(name_of(result, Path(path).stem), result, comparison)
+    write_subject(subject, path, progress=progress, should_stop=should_stop)
+
+
+def write_subject(
+    subject: Subject,
+    path: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> None:
+    """Write a report of a subject; parameters and errors as of :func:`write_report`."""
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"cannot write {target}: the name of a report ends in .html or .pdf")
-    about = Subject(target.stem, subject) if isinstance(subject, HeightMap) else subject
-    composed = compose(about, None if progress is None else lambda done: progress(_COMPOSED * done), should_stop)
+    composed = compose(subject, None if progress is None else lambda done: progress(_COMPOSED * done), should_stop)
     if target.suffix.lower() == ".pdf":
         from napari_sem4d.report.pdf import as_pdf as render
     else:

@@ -590,6 +590,6 @@ def _save_heights(
 
 
 def _save_report(subject: Subject, path: Path, progress: Progress, should_stop: ShouldStop) -> None:
-    from napari_sem4d.report.write import write_report
+    from napari_sem4d.report.write import write_subject
 
-    write_report(subject, path, progress=progress, should_stop=should_stop)
+    write_subject(subject, path, progress=progress, should_stop=should_stop)
