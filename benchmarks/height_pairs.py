@@ -31,8 +31,8 @@ _SLOPE, _STEEPEST = 0.25, 1.0  # root mean square; of the steepest thousandth
 _BEND_PX = 0.3  # of the reference, each of three terms along either axis
 _BOW_NM, _JUMP_NM, _NOISE_NM = 3.0, 0.3, (0.2, 1.0)  # terms of second degree at the edge; between lines; of a pixel
 _BAND_PX = (2.0, 12.0)  # structures that tell one place from another
-_RELIEF = 0.08  # rms slope of these structures, at least, in the direction in which it is least
-_TRIES, _LEAST_OVERLAP = 100, 0.4
+_RELIEF = 0.07  # rms slope of these structures, at least, in the direction in which it is least
+_ROUNDS, _TRIES, _LEAST_OVERLAP = 5, 40, 0.4
 _BORDER = 0.04  # of the side of a real map: cut off, for scanners err at the turn
 
 
@@ -107,7 +107,7 @@ def make_pair(
     rng = np.random.default_rng(seed)
     names = sorted(surfaces)
     first = seed % len(names)
-    for name in (*names[first:], *names[:first]):
+    for name in _ROUNDS * (*names[first:], *names[:first]):
         world = _scaled(_turned(surfaces[name], rng))
         found = _placed(world, rng)
         if found is not None:

@@ -13,7 +13,7 @@ from scipy import fft, ndimage
 
 from napari_sem4d.metrology.levelling import level_lines, remove_plane
 from napari_sem4d.metrology.tip import Tip
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.registration.height_levels import resampled
 from napari_sem4d.registration.heights import HeightRegistration, register_heights
@@ -27,6 +27,9 @@ LIGHT_RULE = (
     "and that of the z scale) and at least half of the differences lie within one sigma; yellow: anything else"
 )
 _FAIR_COVERAGE = 0.5  # one sigma holds 0.68; errors that reach over the whole map scatter a single map's share widely
+_OUTLINE_SIDE = 1024  # pixels
+_PIXELS_AT_ONCE = 2**20  # between two questions whether to stop
+_LOSS = 0.004  # of the height, as benchmark ``heights`` finds it on seeds other than those it reports
 _TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
 _REFINEMENTS, _ALIKE = 2, 0.5
 _TIP_RADII = 2.0 ** np.arange(-1.0, 5.5, 0.5)  # pixels of the map; a sharper tip changes nothing
@@ -141,10 +144,12 @@ class Comparison:
     def z_gain_sigma(self) -> float:
         """One standard deviation of ``z_gain``; the uncertainty of either z scale apart.
 
-        From the misfit, which knows the errors of the reference, of the place and of the bending, and from the samples
-        of the map: an error of the map as long as the overlap looks like a gain and leaves no misfit.
+        From the misfit, which knows the errors of the reference, of its place and of its bending; from the samples of
+        the map, for an error of the map as long as the overlap looks like a gain and leaves no misfit; and from what
+        reconstructions lose of short waves, which neither knows.
         """
-        return math.hypot(self.registration.z_gain_sigma, float(np.nan_to_num(self.z_gain_spread)))
+        spread, loss = float(np.nan_to_num(self.z_gain_spread)), _LOSS * abs(self.z_gain)
+        return math.hypot(self.registration.z_gain_sigma, spread, loss)
 
     @property
     def correlation(self) -> float:
@@ -358,19 +363,25 @@ def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Ti
     both = np.isfinite(height) & np.isfinite(aligned)
     if np.count_nonzero(both) < 4 or not math.isfinite(found.z_gain) or found.z_gain == 0:
         raise InputError("map and reference have no measured pixels in common: choose maps of the same place")
+    stop_if_asked(maps.should_stop)
     difference = remove_plane(height - aligned, both)
+    stop_if_asked(maps.should_stop)
     gain = np.float32(found.z_gain)
     misfit = remove_plane(height - gain * aligned, both)
+    stop_if_asked(maps.should_stop)
     sigma = result.sigma_nm[both]
     known = np.isfinite(sigma)
     within = np.abs(misfit[both][known]) <= sigma[known]
+    stop_if_asked(maps.should_stop)
     return Comparison(
         registration=found,
         tip=tip,
         rmse_nm=_rms(difference[both]),
         rmse_after_gain_nm=_rms(misfit[both]) / abs(found.z_gain),
         agreement=_agreement(difference[both], remove_plane(aligned, both)[both]),
-        psd=_spectra((height / gain).astype(np.float32), aligned, both, maps.pixel_nm, maps.reference_pixel_nm),
+        psd=_spectra(
+            (height / gain).astype(np.float32), aligned, both, maps.pixel_nm, maps.reference_pixel_nm, maps.should_stop
+        ),
         coverage=float(within.mean()) if within.size else math.nan,
         height_nm=height,
         reference_nm=np.where(np.isfinite(aligned), aligned + _plane(height - aligned, both), np.float32(np.nan)),
@@ -430,7 +441,9 @@ def _plane(heights: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _agreement(difference: NDArray[np.float32], reference: NDArray[np.float32]) -> Agreement:
-    """Bland-Altman figures of differences and levelled references (n,)."""
+    """Bland-Altman figures of differences and levelled references (n,); a million of them tell enough."""
+    step = -(-len(difference) // _PIXELS_AT_ONCE)
+    difference, reference = difference[::step], reference[::step]
     lower, bias, upper = np.percentile(difference.astype(np.float64), (2.5, 50.0, 97.5))
     mean = reference.astype(np.float64) + difference / 2
     mean -= mean.mean()
@@ -440,42 +453,68 @@ def _agreement(difference: NDArray[np.float32], reference: NDArray[np.float32]) 
 
 def _spectra(
     height: NDArray[np.float32], reference: NDArray[np.float32], both: NDArray[np.bool_],
-    pixel_nm: float, reference_pixel_nm: float,
+    pixel_nm: float, reference_pixel_nm: float, should_stop: Callable[[], bool] | None,
 ) -> PowerSpectra:  # fmt: skip
     """Power of both over the overlap, faded out towards its edge; gaps within are filled by their neighbours."""
-    region = ndimage.binary_fill_holes(both)
-    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(both.any(axis=axis)) for axis in (1, 0))
     cut = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    region, measured = region[cut], both[cut]
-    side = math.sqrt(np.count_nonzero(region))
+    measured = both[cut]
+    # outline and gaps need no more than every step-th pixel of a large map
+    step = -(-max(measured.shape) // _OUTLINE_SIDE)
+    some = measured[::step, ::step]
+    region = ndimage.binary_fill_holes(some)
+    side = step * math.sqrt(np.count_nonzero(region))
     # a frame of zeros, for beyond the edge of the map there is nothing
-    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    window = np.sin(np.pi / 2 * np.minimum(depth / (_TAPER * side), 1.0)) ** 2
-    nearest = tuple(ndimage.distance_transform_edt(~measured, return_distances=False, return_indices=True))
+    depth = step * ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    fade = np.sin(np.pi / 2 * np.minimum(depth / (_TAPER * side), 1.0)) ** 2
+    window = _larger(fade.astype(np.float32), step, measured.shape)
+    nearest = tuple(ndimage.distance_transform_edt(~some, return_distances=False, return_indices=True))
     spectra = []
     for surface in (height, reference):
-        filled = remove_plane(surface[cut], measured).astype(np.float64)[nearest]
+        stop_if_asked(should_stop)
+        filled = remove_plane(surface[cut], measured)
+        filled = np.where(measured, filled, _larger(filled[::step, ::step][nearest], step, measured.shape))
         filled -= (window * filled).sum() / window.sum()
-        spectra.append(fft.rfft2(window * filled))
+        spectra.append(_spectrum(window * filled, should_stop))
     density = pixel_nm**2 / float((window**2).sum())
-    frequency = np.hypot(
-        fft.fftfreq(window.shape[0], pixel_nm)[:, None], fft.rfftfreq(window.shape[1], pixel_nm)[None, :]
-    )
     lowest, highest = _FEWEST_WAVES / (side * pixel_nm), 0.5 / max(pixel_nm, reference_pixel_nm)
     octaves = max(math.log2(highest / lowest), 1 / _BINS_PER_OCTAVE)
     edges = lowest * 2.0 ** np.linspace(0, octaves, max(2, round(octaves * _BINS_PER_OCTAVE) + 1))
-    ring = np.digitize(frequency.ravel(), edges)
-    count = np.bincount(ring, minlength=len(edges) + 1)[1:-1]
-
-    def mean(power: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = np.bincount(ring, power.ravel(), len(edges) + 1)[1:-1]
-        return np.asarray(total[count > 0] / count[count > 0])
-
-    a, b = (mean(np.abs(spectrum) ** 2) * density for spectrum in spectra)
-    common = mean((spectra[0] * spectra[1].conj()).real) * density
+    down, along = fft.fftfreq(window.shape[0], pixel_nm), fft.rfftfreq(window.shape[1], pixel_nm)
+    sums = np.zeros((4, len(edges) + 1))  # how many frequencies, powers of both and what they have in common
+    at_once = max(1, _PIXELS_AT_ONCE // len(along))
+    for first in range(0, len(down), at_once):
+        stop_if_asked(should_stop)
+        part = slice(first, first + at_once)
+        ring = np.digitize(np.hypot(down[part, None], along).ravel(), edges)
+        one, other = (spectrum[part].ravel() for spectrum in spectra)
+        for total, power in zip(
+            sums, (None, np.abs(one) ** 2, np.abs(other) ** 2, (one * other.conj()).real), strict=True
+        ):
+            total += np.bincount(ring, power, len(edges) + 1)
+    count = sums[0, 1:-1]
+    a, b, common = sums[1:, 1:-1][:, count > 0] / count[count > 0] * density
     coherence = np.clip(common, 0.0, None) ** 2 / np.maximum(a * b, 1e-300)
     wavelength = (1 / np.sqrt(edges[:-1] * edges[1:]))[count > 0]
     return PowerSpectra(wavelength, a, b, coherence, _parting(wavelength, a, b, coherence))
+
+
+def _larger(coarse: NDArray[np.float32], step: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Repeat each pixel ``step`` times either way."""
+    return np.repeat(np.repeat(coarse, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
+
+
+def _spectrum(surface: NDArray[np.float32], should_stop: Callable[[], bool] | None) -> NDArray[np.complex64]:
+    """Fourier transform of real values, some rows and columns at a time."""
+    at_once = max(1, _PIXELS_AT_ONCE // max(surface.shape))
+    out = np.empty((surface.shape[0], surface.shape[1] // 2 + 1), np.complex64)
+    for first in range(0, len(out), at_once):
+        stop_if_asked(should_stop)
+        out[first : first + at_once] = fft.rfft(surface[first : first + at_once], axis=1)
+    for first in range(0, out.shape[1], at_once):
+        stop_if_asked(should_stop)
+        out[:, first : first + at_once] = fft.fft(out[:, first : first + at_once], axis=0)
+    return out
 
 
 def _parting(

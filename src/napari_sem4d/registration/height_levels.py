@@ -15,10 +15,13 @@ from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.registration.scan_distortion import ScanDistortion
 
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
+Stop: TypeAlias = Callable[[], bool] | None
 
 SMALLEST_SIDE = 24  # pixels; fewer hold too few features to tell one place from another
 _PLANE_SIDE = 256  # pixels along the shorter side from which a tilt is taken
-_PLACES_AT_ONCE = 2**17  # between two questions whether to stop
+_PIXELS_AT_ONCE = 2**18  # between two questions whether to stop
+_TILE_SIDE = 256  # pixels, resampled at once
+_MARGIN_PX = 16  # beyond which a pixel no longer counts for a cubic spline
 _BLUR = 0.5  # pixels of a level: both maps get the same resolution, or the finer one would bias the gain
 
 
@@ -47,32 +50,63 @@ def check_heights(heights: NDArray[np.float32], name: str) -> None:
             f"{name} of {heights.shape[0]} x {heights.shape[1]} pixels has {np.count_nonzero(measured)} heights: too "
             f"few to compare, give at least {SMALLEST_SIDE} x {SMALLEST_SIDE}"
         )
-    rest = _plane_removed(heights.astype(np.float64), measured)[measured]
-    if rest.std() <= 1e-6 * max(float(np.abs(heights[measured]).max()), 1e-30):
+    step = max(1, min(heights.shape) // _PLANE_SIDE)
+    some = heights[::step, ::step].astype(np.float64)
+    measured = measured[::step, ::step]
+    rest = (some - _plane(some, measured).on(some.shape[0], some.shape[1]))[measured]
+    if rest.std() <= 1e-6 * max(float(np.abs(some[measured]).max()), 1e-30):
         raise InputError(f"{name} is flat: there is nothing to compare, choose a place with relief")
 
 
-def _plane_removed(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
-    """Take off most of the tilt, which the fit takes off in full: some of the pixels of a large map tell it."""
-    step = max(1, min(heights.shape) // _PLANE_SIDE)
-    y = np.linspace(-1.0, 1.0, heights.shape[0])[:, None]
-    x = np.linspace(-1.0, 1.0, heights.shape[1])[None, :]
-    use = np.zeros_like(measured)
-    use[::step, ::step] = measured[::step, ::step]
-    design = np.column_stack([part[use] for part in np.broadcast_arrays(np.ones(heights.shape), x, y)])
-    plane = np.linalg.lstsq(design, heights[use], rcond=None)[0]
-    return np.asarray(heights - (plane[0] + plane[1] * x + plane[2] * y))
+class _Plane(NamedTuple):
+    """``level + down * row + right * column``."""
+
+    level: float
+    down: float
+    right: float
+
+    def on(self, rows: int, columns: int, first: int = 0) -> Floats:
+        """Heights of the plane on rows from ``first`` on."""
+        return np.asarray(
+            self.level + self.down * np.arange(first, first + rows)[:, None] + self.right * np.arange(columns)
+        )
 
 
-def _smoothed(heights: Floats, sigma_px: float, step: int = 1) -> Floats:
-    """Gaussian mean over the measured pixels, every ``step``-th; NaN where some per cent of the weight is missing."""
-    measured = np.isfinite(heights)
-    parts = []
-    for part in (measured.astype(np.float64), np.where(measured, heights, 0.0)):
-        rows = ndimage.gaussian_filter1d(part, sigma_px, axis=0, mode="constant")[::step]
-        parts.append(ndimage.gaussian_filter1d(rows, sigma_px, axis=1, mode="constant")[:, ::step])
-    weight, mean = parts
-    return np.where(weight > 0.95, mean / np.maximum(weight, 1e-6), np.nan)
+def _plane(heights: NDArray[np.floating], measured: NDArray[np.bool_], step: int = 1) -> _Plane:
+    """Most of the tilt, which the fit takes off in full: every ``step``-th pixel of a large map tells it."""
+    use = measured[::step, ::step]
+    places = np.argwhere(use) * step
+    design = np.column_stack([np.ones(len(places)), places / max(heights.shape)])
+    level, down, right = np.linalg.lstsq(design, heights[::step, ::step][use].astype(np.float64), rcond=None)[0]
+    return _Plane(float(level), float(down) / max(heights.shape), float(right) / max(heights.shape))
+
+
+def _smoothed(
+    heights: NDArray[np.floating], sigma_px: float, step: int = 1, plane: _Plane | None = None, should_stop: Stop = None
+) -> Floats:
+    """Gaussian mean over the measured pixels, every ``step``-th; NaN where some per cent of the weight is missing.
+
+    ``plane`` is taken off before. Strip by strip, for large maps take seconds.
+    """
+    rows, columns = heights.shape
+    halo = int(4 * sigma_px + 0.5)  # of gaussian_filter1d
+    at_once = step * max(1, _PIXELS_AT_ONCE // (columns * step))
+    strips = []
+    for first in range(0, rows, at_once):
+        stop_if_asked(should_stop)
+        low, high = max(0, first - halo), min(rows, first + at_once + halo)
+        part = heights[low:high].astype(np.float64)
+        if plane is not None:
+            part -= plane.on(len(part), columns, low)
+        measured = np.isfinite(part)
+        parts = []
+        for values in (measured.astype(np.float64), np.where(measured, part, 0.0)):
+            down = ndimage.gaussian_filter1d(values, sigma_px, axis=0, mode="constant")
+            down = down[first - low : first - low + at_once : step]
+            parts.append(ndimage.gaussian_filter1d(down, sigma_px, axis=1, mode="constant")[:, ::step])
+        weight, mean = parts
+        strips.append(np.where(weight > 0.95, mean / np.maximum(weight, 1e-6), np.nan))
+    return np.concatenate(strips)
 
 
 def _without_gaps(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
@@ -82,11 +116,11 @@ def _without_gaps(heights: Floats, measured: NDArray[np.bool_]) -> Floats:
     return np.asarray(heights[tuple(nearest)])
 
 
-def level_of(heights: NDArray[np.float32], pixel_nm: float, resolution_nm: float) -> Level:
+def level_of(heights: NDArray[np.float32], pixel_nm: float, resolution_nm: float, should_stop: Stop = None) -> Level:
     """Bring a map to a resolution; its pixels stay as small as a whole number of the old ones allows."""
     step = max(1, int(resolution_nm / pixel_nm + 1e-6))
-    level = _plane_removed(heights.astype(np.float64), np.isfinite(heights))
-    level = _smoothed(level, _BLUR * resolution_nm / pixel_nm, step)
+    plane = _plane(heights, np.isfinite(heights), max(1, min(heights.shape) // _PLANE_SIDE))
+    level = _smoothed(heights, _BLUR * resolution_nm / pixel_nm, step, plane, should_stop)
     measured = np.isfinite(level)
     if np.count_nonzero(measured) < SMALLEST_SIDE:
         raise InputError("the measured pixels of a map lie too far apart to compare: fill the gaps or choose another")
@@ -134,22 +168,35 @@ def resampled(
     (y, x) float32
         NaN where the reference has no height.
     """
-    surface = np.asarray(reference_nm, np.float64)
+    surface: NDArray[np.floating] = reference_nm
     ratio = pixel_size_nm / reference_pixel_size_nm
     if ratio > 1:
-        surface = _smoothed(surface, _BLUR * math.sqrt(ratio**2 - 1))
-    measured = np.isfinite(surface)
-    coefficients = ndimage.spline_filter(_without_gaps(surface, measured))
+        surface = _smoothed(surface, _BLUR * math.sqrt(ratio**2 - 1), should_stop=should_stop)
     out = np.full(shape, np.nan, np.float32)
-    rows_at_once = max(1, _PLACES_AT_ONCE // shape[1])
-    for first in range(0, shape[0], rows_at_once):
-        rows = np.arange(first, min(first + rows_at_once, shape[0]))
-        stop_if_asked(should_stop)
-        affine = transform(grid_places(rows, np.arange(shape[1]), pixel_size_nm))
-        at = indices_of(affine if distortion is None else distortion.places(affine), reference_pixel_size_nm)
-        found = ndimage.map_coordinates(coefficients, at, order=3, prefilter=False, mode="nearest")
-        if distortion is not None:
-            found -= distortion.rise(affine)
-        part = np.where(covered(measured, at), found, np.nan)
-        out[rows] = part.reshape(len(rows), shape[1])
+    side = max(32, int(_TILE_SIDE / max(1.0, ratio)))
+    for row in range(0, shape[0], side):
+        for column in range(0, shape[1], side):
+            stop_if_asked(should_stop)
+            rows, columns = np.arange(row, min(row + side, shape[0])), np.arange(column, min(column + side, shape[1]))
+            affine = transform(grid_places(rows, columns, pixel_size_nm))
+            at = indices_of(affine if distortion is None else distortion.places(affine), reference_pixel_size_nm)
+            found = _sampled(surface, at)
+            if distortion is not None:
+                found -= distortion.rise(affine)
+            out[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = found.reshape(len(rows), len(columns))
     return out
+
+
+def _sampled(surface: NDArray[np.floating], at: Floats) -> Floats:
+    """Cubic interpolation at places (2, n) of a map, from the part of it around them; NaN where it was not measured."""
+    low = np.maximum(np.floor(at.min(axis=1)).astype(int) - _MARGIN_PX, 0)
+    high = np.minimum(np.ceil(at.max(axis=1)).astype(int) + _MARGIN_PX + 1, surface.shape)
+    if (high - low < 2).any():
+        return np.full(at.shape[1], np.nan)
+    part = surface[low[0] : high[0], low[1] : high[1]].astype(np.float64)
+    measured = np.isfinite(part)
+    if not measured.any():
+        return np.full(at.shape[1], np.nan)
+    at = at - low[:, None]
+    found = ndimage.map_coordinates(_without_gaps(part, measured), at, order=3, mode="nearest")
+    return np.where(covered(measured, at), found, np.nan)

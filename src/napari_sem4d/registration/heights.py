@@ -146,7 +146,7 @@ def register_heights(
         check_heights(heights, name)
 
     def at(resolution: float) -> Pair:
-        return Pair(*(level_of(z, pixel, resolution) for z, pixel, _ in maps))
+        return Pair(*(level_of(z, pixel, resolution, should_stop) for z, pixel, _ in maps))
 
     sides = [max(z.shape) * pixel for z, pixel, _ in maps]
     finest = max(pixel_size_nm, reference_pixel_size_nm)

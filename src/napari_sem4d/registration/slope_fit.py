@@ -114,7 +114,7 @@ def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bo
         stop_if_asked(should_stop)
         at = problem.sampled(matrix, place, shift)
         stop_if_asked(should_stop)
-        change = _Slopes(problem, at).change(shift)
+        change = _Slopes(problem, at, should_stop).change(shift)
         moved = float(np.abs(change).max()) * problem.reach
         change *= min(1.0, 2 * problem.pixel / max(moved, 1e-30))  # slopes tell nothing farther away
         matrix = matrix + change[[0, 1, 3, 4]].reshape(2, 2)
@@ -129,10 +129,12 @@ def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bo
 class _Slopes:
     """The normal equations of the differences of neighbours."""
 
-    def __init__(self, problem: _Problem, at: _Sampled) -> None:
+    def __init__(self, problem: _Problem, at: _Sampled, should_stop: Stop) -> None:
         self.difference = _differences(at.pixels, problem.height.height.shape)
+        stop_if_asked(should_stop)
         # the level of a map has no slope
         self.design = self.difference @ np.hstack([at.toward, np.delete(at.linear, 1, axis=1)])
+        stop_if_asked(should_stop)
         self.rest = self.difference @ at.rest
         self.weights, sigma = _huber(self.rest)
         self.unknowns = at.toward.shape[1]
@@ -197,8 +199,9 @@ def _straight(linear: Floats, heights: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, should_stop: Stop) -> SlopeFit:
     at = problem.sampled(matrix, place, shift)
-    slopes = _Slopes(problem, at)
+    slopes = _Slopes(problem, at, should_stop)
     of_place = slopes.sensitivities()
+    stop_if_asked(should_stop)
     weighted = at.linear * at.weights[:, None]
     of_linear = weighted @ np.linalg.pinv(at.linear.T @ weighted, hermitian=True)
     # a place that is wrong changes gain and plane
@@ -331,8 +334,11 @@ def _covariance(
         stop_if_asked(should_stop)
         weighted = sensitivities * (power[ring] * both_halves / math.prod(padded)).astype(np.float32)
         covariance = np.asarray((weighted @ sensitivities.conj().T).real, np.float64)
+        stop_if_asked(should_stop)
         root = _root(covariance).astype(np.float32)
-        added = in_rings((np.abs(root.T @ designs) ** 2).sum(axis=0)) / white
+        through = root.T @ designs
+        stop_if_asked(should_stop)
+        added = in_rings((np.abs(through) ** 2).sum(axis=0)) / white
         expected = 1 - 2 * across + added / np.maximum(power, 1e-300)
         power = _growing(left / np.clip(expected, 1 / _SCALE_UP, None))
     return covariance
