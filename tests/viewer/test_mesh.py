@@ -49,3 +49,11 @@ def test_a_level_place_has_the_colour_of_its_height() -> None:
 )
 def test_flat_relief_is_stretched_by_a_round_factor(span: float, width: float, factor: float) -> None:
     assert natural_exaggeration(span, width) == factor
+
+
+def test_other_values_than_the_height_can_be_shown_and_what_is_unknown_is_grey() -> None:
+    flat = height_mesh(np.zeros((3, 3), np.float32), 10.0, most_faces=100)
+    table = np.array([[1, 0, 0, 1], [0, 0, 1, 1]], np.float32)
+    values = np.array([0, 1, np.nan] * 3, np.float32)
+    colors = shaded_colors(flat, table, (0.0, 1.0), 1.0, values)
+    np.testing.assert_allclose(colors[:3, :3], [[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0.5]])
