@@ -209,6 +209,19 @@ def test_the_noise_in_a_roughness_is_within_its_sigma(as_map: Any) -> None:
     assert abs(found.value - true) < 3 * found.sigma
 
 
+def test_the_shift_by_noise_leads_back_towards_the_surface_without_it(as_map: Any) -> None:
+    """For independent noise n on a surface of s: sqrt(s^2 + n^2) is read, sqrt(s^2 + 2 n^2) on the samples."""
+    rng = np.random.default_rng(8)
+    smooth = 3.0 * ndimage.gaussian_filter(rng.standard_normal((200, 240)), 8)
+    smooth *= 3.0 / smooth.std()
+    noisy = (smooth + 2.0 * rng.standard_normal(smooth.shape)).astype(np.float32)
+    samples = noisy + 2.0 * rng.standard_normal((8, *smooth.shape)).astype(np.float32)
+    found = roughness(as_map(noisy, samples=samples), None, NONE, ["Sq"])["Sq"]
+    assert found.noise_shift == pytest.approx(math.sqrt(9 + 8) - math.sqrt(9 + 4), rel=0.05)
+    assert abs(found.value - found.noise_shift - 3.0) < 0.2 * (found.value - 3.0)
+    assert math.isnan(roughness(as_map(noisy), symbols=["Sq"])["Sq"].noise_shift)
+
+
 def test_the_z_scale_is_kept_apart_and_enters_as_each_parameter_depends_on_it(as_map: Any) -> None:
     height = (30 * ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((90, 110)), 2)).astype(np.float32)
     result = as_map(height, samples=height[None], z_scale_source="reference", z_scale_uncertainty=0.03)

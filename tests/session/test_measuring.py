@@ -221,11 +221,11 @@ def test_a_figure_has_the_digits_that_its_sigma_leaves(figure: Figure, text: str
 
 def test_the_table_goes_into_a_spreadsheet_with_all_digits() -> None:
     measuring = Measuring()
-    parameter = Parameter("Sq", "root mean square height", 1.23456789, 0.3, 0.4, "nm")
+    parameter = Parameter("Sq", "root mean square height", 1.23456789, 0.3, 0.4, 0.25, "nm")
     measuring.add(Read((("Step", Figure(2.0, 0.1, "nm")),), (parameter,), conditions="F plane"), 3)
     head, *rows = (line.split("\t") for line in table_text(measuring.lines).splitlines())
-    assert head == ["figure", "run", "value", "sigma", "unit", "sigma of z scale", "note"]
+    assert head == ["figure", "run", "value", "sigma", "unit", "sigma of z scale", "noise in value", "note"]
     assert rows == [
-        ["Step", "3", "2", "0.1", "nm", "", ""],
-        ["Sq", "3", "1.23456789", "0.5", "nm", "0.4", "root mean square height; F plane"],
+        ["Step", "3", "2", "0.1", "nm", "", "", ""],
+        ["Sq", "3", "1.23456789", "0.5", "nm", "0.4", "0.25", "root mean square height; F plane"],
     ]

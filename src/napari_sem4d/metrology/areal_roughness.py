@@ -70,7 +70,8 @@ def roughness(
     Returns
     -------
     ParameterTable
-        ``found["Sq"].value``, ``.sigma``, ``.sigma_z_scale``, ``.unit``. Sdr is NaN while the z scale is arbitrary.
+        ``found["Sq"].value``, ``.sigma``, ``.sigma_z_scale``, ``.noise_shift``, ``.unit``. Sdr is NaN while the z scale
+        is arbitrary.
 
     Raises
     ------

@@ -107,10 +107,12 @@ def profile_roughness(
         return np.concatenate([profile_parameters(heights, spacing, sections), heights])
 
     found = evaluate(result, read, progress or (lambda share: None))
-    parameters = named(names, tuple(part[: len(names)] for part in found), result.unit)  # type: ignore[arg-type]
-    value, sigma, scale = (part[len(names) :] for part in found)
-    both = np.hypot(sigma, np.nan_to_num(scale))
-    return ProfileRoughness(parameters, Profile(line.distance_px * result.pixel_size_nm, value, both, result.unit))
+    heights = found.part(slice(len(names), None))
+    sigma = np.hypot(heights.sigma, np.nan_to_num(heights.sigma_z_scale))
+    return ProfileRoughness(
+        named(names, found.part(slice(len(names))), result.unit),
+        Profile(line.distance_px * result.pixel_size_nm, heights.value, sigma, result.unit),
+    )
 
 
 def profile_parameters(z: NDArray[np.float64], spacing: float, sections: int = 1) -> NDArray[np.float64]:

@@ -39,6 +39,10 @@ class Parameter:
         One standard deviation of noise and model error, from the samples of the map; NaN without samples.
     sigma_z_scale : float
         One standard deviation from the z scale of the map; NaN when the scale is arbitrary.
+    noise_shift : float
+        How much another error like that of the map shifts the value, the mean over the samples; NaN without samples.
+        The error that is in the map shifted it by about as much, or more: ``value - noise_shift`` is nearer to the
+        surface without noise.
     unit : str
         Empty for pure numbers.
     """
@@ -48,6 +52,7 @@ class Parameter:
     value: float
     sigma: float
     sigma_z_scale: float
+    noise_shift: float
     unit: str
 
     @property
@@ -70,11 +75,25 @@ class ParameterTable:
         raise InputError(f"{symbol!r} was not asked for: there are {', '.join(p.symbol for p in self.all)}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """Numbers of a map, (n,) each, as a :class:`Parameter` holds them."""
+
+    value: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    sigma_z_scale: NDArray[np.float64]
+    noise_shift: NDArray[np.float64]
+
+    def part(self, which: slice) -> Evaluated:
+        """Return some of the numbers."""
+        return Evaluated(self.value[which], self.sigma[which], self.sigma_z_scale[which], self.noise_shift[which])
+
+
 def evaluate(
     result: HeightMap,
     statistic: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     report: Callable[[float], object],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> Evaluated:
     """Evaluate numbers of a map with their deviations, that of the z scale apart (see :meth:`HeightMap.evaluate`).
 
     Parameters
@@ -87,31 +106,27 @@ def evaluate(
 
     Returns
     -------
-    value, sigma, sigma_z_scale : (n,) float64
+    Evaluated
     """
     scale = result.z_scale_uncertainty
     calls = 1 + (0 if result.samples is None else len(result.samples)) + (0 if math.isnan(scale) else 2)
-    done = 0
+    numbers: list[NDArray[np.float64]] = []  # of the height, then of the samples, then of the two scales
 
     def counted(z: NDArray[np.float32]) -> NDArray[np.float64]:
-        nonlocal done
-        found = statistic(z)
-        done += 1
-        report(done / calls)
-        return found
+        numbers.append(statistic(z))
+        report(len(numbers) / calls)
+        return numbers[-1]
 
     value, sigma = replace(result, z_scale_uncertainty=math.nan).evaluate(counted)
+    unknown = np.full_like(value, np.nan)
+    shift = np.mean(numbers[1:], axis=0) - value if len(numbers) > 1 else unknown
     if math.isnan(scale):
-        return value, sigma, np.full_like(value, np.nan)
+        return Evaluated(value, sigma, unknown, shift)
     up, down = (counted(result.height_nm * np.float32(1 + u)) for u in (scale, -scale))
-    return value, sigma, np.abs(up - down) / 2
+    return Evaluated(value, sigma, np.abs(up - down) / 2, shift)
 
 
-def named(
-    definitions: Sequence[Definition],
-    found: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-    unit: str,
-) -> ParameterTable:
+def named(definitions: Sequence[Definition], found: Evaluated, unit: str) -> ParameterTable:
     """Give numbers their names and units; ``unit`` is that of the height."""
     is_metric = unit == "nm"
     units: dict[Dimension, str] = {
@@ -125,7 +140,15 @@ def named(
     }
     return ParameterTable(
         tuple(
-            Parameter(d.symbol, d.meaning, float(value), float(sigma), float(scale), units[d.dimension])
-            for d, value, sigma, scale in zip(definitions, *found, strict=True)
+            Parameter(
+                d.symbol,
+                d.meaning,
+                float(found.value[at]),
+                float(found.sigma[at]),
+                float(found.sigma_z_scale[at]),
+                float(found.noise_shift[at]),
+                units[d.dimension],
+            )
+            for at, d in enumerate(definitions)
         )
     )

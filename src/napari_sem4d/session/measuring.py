@@ -169,6 +169,8 @@ class Line:
     figure : Figure
     sigma_z_scale : float
         Part of the sigma that comes from the z scale; NaN when not known apart.
+    noise_shift : float
+        What the noise of the map probably adds to the value; NaN when not known.
     note : str
         What it means and how it was read, empty when the name says it.
     """
@@ -177,6 +179,7 @@ class Line:
     run_id: int
     figure: Figure
     sigma_z_scale: float = math.nan
+    noise_shift: float = math.nan
     note: str = ""
 
 
@@ -280,7 +283,7 @@ class Measuring:
         """Put what was read on the map of a run below the figures that are there."""
         self.lines += tuple(Line(name, run_id, figure) for name, figure in read.figures)
         self.lines += tuple(
-            Line(p.symbol, run_id, p.figure, p.sigma_z_scale, f"{p.meaning}; {read.conditions}")
+            Line(p.symbol, run_id, p.figure, p.sigma_z_scale, p.noise_shift, f"{p.meaning}; {read.conditions}")
             for p in read.parameters
         )
         if read.profile is not None:
@@ -418,21 +421,27 @@ def figure_text(figure: Figure) -> str:
 
 
 def line_words(line: Line) -> str:
-    """Say what a figure means, how it was read, and how much of its sigma comes from the z scale."""
-    scale = Figure(line.sigma_z_scale, math.nan, line.figure.unit)
-    part = "" if math.isnan(line.sigma_z_scale) else figure_text(scale).removesuffix(", σ not known")
-    return "; ".join(words for words in (line.note, f"{part} of σ from the z scale" if part else "") if words)
+    """Say what a figure means, how it was read, what noise adds to it, and how much of its sigma is the z scale's."""
+    parts = [line.note] if line.note else []
+    for number, words in ((line.noise_shift, "of it probably noise"), (line.sigma_z_scale, "of σ from the z scale")):
+        if math.isfinite(number):
+            parts.append(f"{number:.2g} {line.figure.unit}".rstrip() + f" {words}")
+    return "; ".join(parts)
 
 
 def table_text(lines: Iterable[Line]) -> str:
     """Return figures as lines of a spreadsheet, separated by tabs, with all their digits."""
-    head = "figure\trun\tvalue\tsigma\tunit\tsigma of z scale\tnote"
+    head = "figure\trun\tvalue\tsigma\tunit\tsigma of z scale\tnoise in value\tnote"
     rows = (
         f"{at.name}\t{at.run_id}\t{at.figure.value:.9g}\t{at.figure.sigma:.9g}\t{at.figure.unit}\t"
-        f"{'' if math.isnan(at.sigma_z_scale) else format(at.sigma_z_scale, '.9g')}\t{at.note}"
+        f"{_known(at.sigma_z_scale)}\t{_known(at.noise_shift)}\t{at.note}"
         for at in lines
     )
     return "\n".join((head, *rows))
+
+
+def _known(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.9g}"
 
 
 def profile_text(found: Profile) -> str:
