@@ -21,6 +21,7 @@ import yaozarrs
 from numpy.typing import NDArray
 
 from napari_sem4d.io.export import FORMATS, check_format, format_of, write_height, write_mesh
+from napari_sem4d.io.heights import read_height
 from napari_sem4d.io.write_mesh import map_mesh
 from napari_sem4d.model import Cancelled, HeightMap, HeightSeries, InputError, Reason, Region
 
@@ -226,6 +227,8 @@ def test_arbitrary_heights_never_claim_a_length(arbitrary: HeightMap, tmp_path: 
             text = b"".join(file.read_bytes() for file in files).replace(b"\0", b"")  # .npz has four bytes a letter
             assert b"a.u." in text, suffix
     assert gwyfile.load(str(tmp_path / "h.gwy"))["/0/data"].si_unit_z.unitstr == ""
+    for name in ("h.gwy", "h.xyz", "h.tif", "h.npz"):
+        assert read_height(tmp_path / name).unit == "a.u."
 
 
 def test_every_format_takes_or_refuses_a_series(surface: HeightMap, tmp_path: Path) -> None:

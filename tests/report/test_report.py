@@ -36,7 +36,7 @@ from napari_sem4d.report.html import as_html
 from napari_sem4d.report.pdf import as_pdf
 from napari_sem4d.report.setup_drawing import setup_pictures
 from napari_sem4d.report.subject import Subject
-from napari_sem4d.report.write import write_report
+from napari_sem4d.report.write import write_pairs, write_report
 
 ROWS, COLUMNS, PIXEL_NM = 96, 128, 20.0
 HOSTILE = "<script>alert(1)</script> & \"'"
@@ -245,6 +245,16 @@ def test_a_map_with_nothing_but_heights_has_a_report(measured: HeightMap, tmp_pa
     text = pdf_text(tmp_path / "bare.pdf")
     assert "σ not known" in text
     assert "Measured images" not in text
+
+
+def test_several_comparisons_become_one_report(measured: HeightMap, checked: Comparison, tmp_path: Path) -> None:
+    subjects = [Subject(f"map {i}", measured, checked, f"afm {i}") for i in range(2)]
+    write_pairs(subjects, tmp_path / "pairs.html")
+    page = Page(tmp_path / "pairs.html")
+    assert "Comparison of 2 pairs" in page.text
+    assert all(f"map {i} and afm {i}" in page.text for i in range(2))
+    assert page.text.count("Verdict") == 1
+    assert sum(tag == "img" for tag, _ in page.tags) == 2 * 7
 
 
 def test_a_stopped_report_leaves_nothing(measured: HeightMap, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sem4d.cli import terminal
-from napari_sem4d.cli.outputs import check_target, write_all
+from napari_sem4d.cli.inputs import ReportPath
+from napari_sem4d.cli.outputs import REPORT_SUFFIXES, check_target, write_all
 from napari_sem4d.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Figures to write: .json, all of them, or .csv, a table.")
     ] = None,
+    report: ReportPath = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Search mirrored references as well.")] = False,
     start: Annotated[
         tuple[float, float, float] | None,
@@ -102,8 +104,11 @@ def compare(
 
     felt = _tip(tip)
     pairs = _pairs(height, reference)
+    sources = [path for pair in pairs for path in pair]
     if output is not None:
-        check_target(output, tuple(WRITERS), [path for pair in pairs for path in pair])
+        check_target(output, tuple(WRITERS), sources)
+    if report is not None:
+        check_target(report, REPORT_SUFFIXES, sources)
     done, failed = [], []
     for map_path, afm_path in pairs:
         try:
@@ -121,12 +126,17 @@ def compare(
         done.append(Compared(map_path, afm_path, result, afm, found))
     if output is not None and done:
         write_all([(output, lambda path: WRITERS[output.suffix.lower()](path, done))])
+    if report is not None and done:
+        with terminal.progress_bar("Writing the report") as progress:
+            write_all([(report, lambda path: _write_report(done, path, progress))])
     if len(pairs) == 1:
         _print_figures(done[0].found, done[0].result.unit)
     else:
         _print_table(done)
     if output is not None and done:
         terminal.result(f"wrote {output}")
+    if report is not None and done:
+        terminal.result(f"wrote {report}")
     for pair in done:
         if pair.result.unit != "nm":
             terminal.warning(
@@ -142,13 +152,27 @@ def _write_json(path: Path, done: Sequence[Compared]) -> None:
 
 
 def _write_csv(path: Path, done: Sequence[Compared]) -> None:
+    from napari_sem4d.io.sheet import safe_cell
+
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(_row(done[0])))
         writer.writeheader()
-        writer.writerows(_row(pair) for pair in done)
+        writer.writerows({name: safe_cell(value) for name, value in _row(pair).items()} for pair in done)
 
 
-# One writer for each ending of --output; a report is one more line.
+def _write_report(done: Sequence[Compared], path: Path, progress: Callable[[float], None]) -> None:
+    """Write all of one pair, or what was found of several."""
+    from napari_sem4d.report.subject import Subject
+    from napari_sem4d.report.write import write_pairs, write_subject
+
+    subjects = [Subject(p.height.name, p.result, p.found, p.reference.name) for p in done]
+    if len(subjects) == 1:
+        write_subject(subjects[0], path, progress=progress)
+    else:
+        write_pairs(subjects, path, progress=progress)
+
+
+# One writer for each ending of --output.
 WRITERS: Mapping[str, Callable[[Path, Sequence[Compared]], None]] = {".json": _write_json, ".csv": _write_csv}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from napari_sem4d.report.content import Block, Notices, Pair, Picture, Report, S
 from napari_sem4d.report.provenance import file_rows, program_rows, settings_rows
 from napari_sem4d.report.setup_drawing import setup_pictures
 from napari_sem4d.report.subject import Subject
-from napari_sem4d.session.afm_figures import table_of, verdict_words
+from napari_sem4d.session.afm_figures import pm, table_of, verdict_words
 from napari_sem4d.session.measuring import figure_text
 from napari_sem4d.session.summary import summarise, z_scale_words
 
@@ -58,9 +59,53 @@ def compose(subject: Subject, progress: Progress | None = None, should_stop: Sho
             progress(min(done, 1.0))
         if section is not None:
             sections.append(section)
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     kind = "Height map and comparison" if subject.comparison is not None else "Height map"
-    return Report(f"{kind}: {subject.name}", f"Report of napari-sem4d, {date}", tuple(sections))
+    return Report(f"{kind}: {subject.name}", _written_now(), tuple(sections))
+
+
+def compose_pairs(
+    subjects: Sequence[Subject], progress: Progress | None = None, should_stop: ShouldStop | None = None
+) -> Report:
+    """Return one report of several comparisons: a table of all, then what was found of each.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Each with a comparison.
+    progress, should_stop : callable, optional
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    sections = [Section("All pairs", (_pairs_table(subjects), Text(f"Rule of the verdict: {LIGHT_RULE}.")))]
+    for index, subject in enumerate(subjects):
+        stop_if_asked(should_stop)
+        share = 1.0 / len(subjects)
+        section = _comparison(subject, _part(progress, index * share, share), should_stop or (lambda: False))
+        if section is not None:
+            sections.append(replace(section, title=f"{subject.name} and {subject.reference_name}"))
+    return Report(f"Comparison of {len(subjects)} pairs of height maps", _written_now(), tuple(sections))
+
+
+def _pairs_table(subjects: Sequence[Subject]) -> Table:
+    rows = []
+    for subject in subjects:
+        found = subject.comparison
+        if found is not None:
+            covered = "not known" if found.coverage != found.coverage else f"{100 * found.coverage:.0f} %"
+            rows.append((
+                subject.name, found.light, f"{100 * found.registration.overlap:.0f} %",
+                pm(found.z_gain, found.z_gain_sigma), f"{found.rmse_after_gain_nm:.3g} nm", covered,
+            ))  # fmt: skip
+    header = ("Pair", "Verdict", "Overlap", "z-gain", "RMSE after z-gain", "Within 1 σ")
+    return Table(header, tuple(rows), (0.3, 0.12, 0.12, 0.18, 0.16, 0.12))
+
+
+def _written_now() -> str:
+    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return f"Report of napari-sem4d, {date}"
 
 
 def _part(progress: Progress | None, start: float, share: float) -> Progress:

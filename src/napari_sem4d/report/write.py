@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap, InputError
-from napari_sem4d.report.compose import Progress, ShouldStop, compose
+from napari_sem4d.report.compose import Progress, ShouldStop, compose, compose_pairs
+from napari_sem4d.report.content import Report
 from napari_sem4d.report.subject import Subject, name_of
 
 SUFFIXES = (".html", ".htm", ".pdf")
@@ -55,15 +58,34 @@ def write_subject(
     should_stop: ShouldStop | None = None,
 ) -> None:
     """Write a report of a subject; parameters and errors as of :func:`write_report`."""
-    target = Path(path)
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError(f"cannot write {target}: the name of a report ends in .html or .pdf")
-    composed = compose(subject, None if progress is None else lambda done: progress(_COMPOSED * done), should_stop)
-    if target.suffix.lower() == ".pdf":
+    _write(partial(compose, subject), Path(path), progress, should_stop)
+
+
+def write_pairs(
+    subjects: Sequence[Subject],
+    path: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> None:
+    """Write one report of several comparisons; parameters and errors as of :func:`write_report`."""
+    _write(partial(compose_pairs, subjects), Path(path), progress, should_stop)
+
+
+def _write(
+    made: Callable[[Progress | None, ShouldStop | None], Report],
+    path: Path,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"cannot write {path}: the name of a report ends in .html or .pdf")
+    composed = made(None if progress is None else lambda done: progress(_COMPOSED * done), should_stop)
+    if path.suffix.lower() == ".pdf":
         from napari_sem4d.report.pdf import as_pdf as render
     else:
         from napari_sem4d.report.html import as_html as render
-    with whole_file(target) as file:
+    with whole_file(path) as file:
         file.write(render(composed))
     if progress is not None:
         progress(1.0)

@@ -19,6 +19,7 @@ SUFFIXES = (".xyz", ".txt", ".csv", ".asc", ".dat")
 _LARGEST_BYTES = 1024**3
 _SEPARATORS = re.compile(r"[\s,;]+")
 _UNIT = re.compile(r"(?<![\w~])(nm|um|µm|μm|mm|pm|m)(?!\w)")
+_ARBITRARY = "height (a.u.)"  # as this program writes it
 _ON_GRID = 0.01  # of a step
 
 
@@ -53,7 +54,8 @@ def channels(path: Path) -> list[Channel]:
     heights[rows, columns] = z
     factor = metres(unit)
     pixel = None if factor is None else checked_pixel(step_y * factor, step_x * factor)
-    return [Channel("height", unit, pixel, lambda: heights)]
+    is_arbitrary = any(_ARBITRARY in line for line in comments)  # x and y have a unit, z has none
+    return [Channel("height", "" if is_arbitrary else unit, pixel, lambda: heights)]
 
 
 def _comments(path: Path) -> tuple[list[str], str]:
