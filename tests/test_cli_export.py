@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 import trimesh
+from scipy import ndimage
 
 from napari_sem4d import HeightMap, Region, write_height
 from napari_sem4d.cli import main
@@ -15,18 +17,15 @@ from napari_sem4d.io.export import FORMATS
 from napari_sem4d.io.heights import read_height
 
 
-@pytest.fixture
-def hill(tmp_path: Path) -> Path:
-    """A height map in nm, saved with everything."""
-    rows, columns = np.mgrid[:32, :48].astype(np.float32)
-    height = 50 * np.exp(-((rows - 10) ** 2 + (columns - 30) ** 2) / 60)
+def flat_map(height: np.ndarray) -> HeightMap:
+    """A map in nm with sigma, and nothing else known."""
     empty = np.zeros((0, *height.shape), np.float32)
-    result = HeightMap(
+    return HeightMap(
         height_nm=height.astype(np.float32),
-        sigma_nm=np.ones_like(height),
+        sigma_nm=np.ones(height.shape, np.float32),
         shadow=np.zeros(height.shape, bool),
         valid=np.ones(height.shape, bool),
-        brightness=np.ones_like(height),
+        brightness=np.ones(height.shape, np.float32),
         predicted=empty,
         residual=empty,
         gain=np.empty(0),
@@ -35,9 +34,15 @@ def hill(tmp_path: Path) -> Path:
         z_scale_uncertainty=0.05,
         pixel_size_nm=20.0,
         detector_names=(),
-        region=Region(0, 32, 0, 48),
+        region=Region.full((height.shape[0], height.shape[1])),
     )
-    write_height(result, tmp_path / "hill.npz")
+
+
+@pytest.fixture
+def hill(tmp_path: Path) -> Path:
+    """A height map in nm, saved with everything."""
+    rows, columns = np.mgrid[:32, :48].astype(np.float32)
+    write_height(flat_map(50 * np.exp(-((rows - 10) ** 2 + (columns - 30) ** 2) / 60)), tmp_path / "hill.npz")
     return tmp_path / "hill.npz"
 
 
@@ -93,3 +98,22 @@ def test_wrong_outputs_are_refused_before_any_work(
     assert main(["export", str(hill), *arguments]) == code
     assert words in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_compare_reports_on_all_pairs_of_two_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    folders = [tmp_path / "sem", tmp_path / "afm"]
+    for folder in folders:
+        folder.mkdir()
+    for name in ("=one", "two"):
+        height = ndimage.gaussian_filter(rng.normal(0, 900, (96, 96)), 6).astype(np.float32)
+        for folder in folders:
+            noisy = height + rng.normal(0, 0.2, height.shape).astype(np.float32)
+            write_height(flat_map(noisy), folder / f"{name}.npz")
+    table, report = tmp_path / "table.csv", tmp_path / "report.pdf"
+    arguments = ["compare", *map(str, folders), "--start", "0", "0", "0", "-o", str(table), "--report", str(report)]
+    assert main(arguments) == 0, capsys.readouterr().err
+    with pypdfium2.PdfDocument(report) as document:
+        text = " ".join(page.get_textpage().get_text_range() for page in document)
+    assert "Comparison of 2 pairs" in text
+    assert "=one.npz and =one.npz" in text

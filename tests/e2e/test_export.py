@@ -73,6 +73,18 @@ def test_heights_and_report_are_saved_off_the_gui_thread_and_can_be_stopped(
     assert "bump" in text
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
+    choose(ready, ".x3p")  # which has no room for arbitrary units
+    run = ready.workbench.shown_run
+    ready.workbench.shown_run = replace(
+        run, result=replace(run.result, z_scale_source="arbitrary", z_scale_uncertainty=float("nan"))
+    )
+    panel.refresh()
+    assert "a.u." in panel.subject.text()
+    items = {panel.format_box.itemData(i): panel.format_box.model().item(i) for i in range(panel.format_box.count())}
+    assert {suffix for suffix, item in items.items() if not item.isEnabled()} == {".x3p", ".sdf"}
+    assert "knows only metres" in items[".x3p"].toolTip()
+    assert panel.format_box.currentData() == ".tif"
+
 
 def test_napari_itself_saves_our_layers_true_to_scale(ready: Any, tmp_path: Path) -> None:
     viewer, result = ready.viewer, ready.workbench.shown_run.result
@@ -105,18 +117,3 @@ def test_napari_itself_saves_our_layers_true_to_scale(ready: Any, tmp_path: Path
     plain = viewer.add_surface((np.eye(3), np.array([[0, 1, 2]])))
     with pytest.raises(RuntimeError, match="has no unit of length"):
         write_surface_layer(str(tmp_path / "plain.stl"), *plain.as_layer_data_tuple()[:2])
-
-
-def test_formats_without_room_for_arbitrary_units_are_greyed_out(ready: Any) -> None:
-    panel = ready.dock.export_panel
-    choose(ready, ".x3p")
-    run = ready.workbench.shown_run
-    ready.workbench.shown_run = replace(
-        run, result=replace(run.result, z_scale_source="arbitrary", z_scale_uncertainty=float("nan"))
-    )
-    panel.refresh()
-    assert "a.u." in panel.subject.text()
-    items = {panel.format_box.itemData(i): panel.format_box.model().item(i) for i in range(panel.format_box.count())}
-    assert {suffix for suffix, item in items.items() if not item.isEnabled()} == {".x3p", ".sdf"}
-    assert "knows only metres" in items[".x3p"].toolTip()
-    assert panel.format_box.currentData() == ".tif"
