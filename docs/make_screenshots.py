@@ -40,6 +40,7 @@ IN_LIGHT = (
     "data",
     "detectors",
     "surface",
+    "simulate",
     "map",
     "calibrate",
     "converging",
@@ -274,6 +275,26 @@ def export(camera: Photographer) -> None:
     sheet.save(PICTURES / "report.png")
 
 
+def see_as_microscope(camera: Photographer) -> None:
+    """Simulate the images of the shown result and look at one beside the measured one, then take them away again."""
+    dock, view = camera.dock, camera.dock.workbench.simulate
+    dock.show_step(1)
+    box = dock.detectors_panel.simulate_box
+    box.toggle.click()
+    view.simulating.choose(engine="vift", electrons_per_pixel=2000.0)
+    box.simulate_button.click()
+    camera.wait(lambda: view.simulating.simulation is not None and bool(view.layers))
+    camera.wait(lambda: any(layer.visible for layer in view.layers.values()))
+    view.show("beside", view.segment)
+    dock.pages.currentWidget().ensureWidgetVisible(box)
+    camera.take("simulate")
+    dock.workbench.result.show_map()
+    for layer in view.layers.values():
+        camera.viewer.layers.remove(layer)
+    box.toggle.click()
+    dock.show_step(2)
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -293,6 +314,7 @@ def photograph(theme: str) -> None:
     camera.take("surface")
     if theme == THEMES[0]:
         copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
+    see_as_microscope(camera)
     converge(camera)
     export(camera)
     dock.show_step(2)
