@@ -47,7 +47,7 @@ def run_installed(installed: Path, code: str) -> str:
 
 def test_the_wheel_holds_samples_types_manifest_and_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"napari_sem4d/py.typed", "napari_sem4d/napari.yaml"} <= set(names)
+    assert {"napari_sem4d/py.typed", "napari_sem4d/napari.yaml", "napari_sem4d/report/report.html.j2"} <= set(names)
     assert any(name.startswith("napari_sem4d/sample_data/") and name.endswith(".tif") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)

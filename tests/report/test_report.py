@@ -268,6 +268,9 @@ def test_a_stopped_report_leaves_nothing(measured: HeightMap, tmp_path: Path) ->
 def test_other_endings_are_refused(measured: HeightMap, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.html or \.pdf"):
         write_report(measured, tmp_path / "r.docx")
+    nothing = replace(measured, height_nm=np.full_like(measured.height_nm, np.nan))
+    with pytest.raises(InputError, match="a height at 0 pixels only"):
+        write_report(nothing, tmp_path / "r.html")
 
 
 def test_every_kind_of_detector_is_drawn_where_it_sits(drawn: list[Figure]) -> None:

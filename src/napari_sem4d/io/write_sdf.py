@@ -36,7 +36,7 @@ def write_sdf(result: HeightMap, file: WatchedFile) -> None:
             f"a map of {columns} x {rows} pixels is too large for .sdf, which counts to {_LONGEST_SIDE}: choose .tif "
             "or .ome.zarr"
         )
-    largest = float(np.nanmax(np.abs(height))) if np.isfinite(height).any() else 0.0
+    largest = float(np.abs(height[np.isfinite(height)]).max(initial=0.0))
     step_nm = (largest or 1.0) / _LARGEST
     file.expected_bytes = 4 * height.size
     date = datetime.now(UTC).strftime("%d%m%Y%H%M").encode()

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from napari_sem4d.metrology.areal_roughness import AREAL, roughness
 from napari_sem4d.metrology.comparison import LIGHT_RULE
 from napari_sem4d.metrology.filters import PLANE_REMOVED
@@ -16,7 +18,7 @@ from napari_sem4d.model.scale_budget import ScaleBudget
 from napari_sem4d.model.setup import Detector, Disc, SignedSum
 from napari_sem4d.report import comparison_pictures as pairs
 from napari_sem4d.report import map_pictures as maps
-from napari_sem4d.report.content import Block, Notices, Pair, Picture, Report, Section, Table, Text, Verdict
+from napari_sem4d.report.content import Block, Notices, Pair, Report, Section, Table, Text, Verdict
 from napari_sem4d.report.provenance import file_rows, program_rows, settings_rows
 from napari_sem4d.report.setup_drawing import setup_pictures
 from napari_sem4d.report.subject import Subject
@@ -28,6 +30,7 @@ Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
 
 _NAMES = (0.32, 0.68)
+_FEWEST_HEIGHTS = 4  # one more than a plane takes
 _SLOW = ("Sal", "Str", "Spd")
 _MOST_VALUES = 20_000_000  # heights, samples included, of which these are found within about a minute
 
@@ -37,6 +40,8 @@ def compose(subject: Subject, progress: Progress | None = None, should_stop: Sho
 
     Raises
     ------
+    InputError
+        If hardly a pixel of the map has a height.
     Cancelled
         When ``should_stop`` returned True.
     """
@@ -50,6 +55,11 @@ def compose(subject: Subject, progress: Progress | None = None, should_stop: Sho
         (0.01, _scale),
         (0.06, _provenance),
     )
+    known = int(np.count_nonzero(np.isfinite(subject.result.height_nm)))
+    if known < _FEWEST_HEIGHTS:
+        raise InputError(
+            f"{subject.name} has a height at {known} pixels only: nothing to report on, choose another map"
+        )
     sections, done = [], 0.0
     for share, step in steps:
         stop_if_asked(should_stop)
@@ -141,10 +151,7 @@ def _measured(subject: Subject, progress: Progress, should_stop: ShouldStop) -> 
 def _shape(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section:
     result = subject.result
     line = subject.line or maps.usual_line(result)
-    try:
-        profile: tuple[Picture, ...] = (maps.profile_picture(result, line),)
-    except InputError:  # a map without a height along the line
-        profile, line = (), None  # type: ignore[assignment]  # no line is drawn then
+    profile = () if line is None else (maps.profile_picture(result, line),)
     stop_if_asked(should_stop)
     pictures = [maps.height_picture(result, line), maps.relief_picture(result)]
     progress(0.6)

@@ -137,12 +137,14 @@ def histogram_picture(result: HeightMap) -> Picture:
     return Picture(as_png(figure), f"Distribution of heights in bins of {width:.3g} {unit}.", HALF_MM)
 
 
-def usual_line(result: HeightMap) -> Line:
-    """Return a level line across the map, on the row whose heights span most."""
+def usual_line(result: HeightMap) -> Line | None:
+    """Return a level line across the map, on the row whose heights span most; None when no row has two heights."""
     columns = result.height_nm.shape[1]
     known = np.where(np.isfinite(result.height_nm), result.height_nm, np.float32(np.nan))
-    sums = np.isfinite(known).sum(axis=1)
-    wide = np.flatnonzero(sums >= max(2, sums.max() // 2))
+    counts = np.isfinite(known).sum(axis=1)
+    wide = np.flatnonzero(counts >= max(2, counts.max() // 2))
+    if wide.size == 0:
+        return None
     low, high = np.nanpercentile(known[wide], (1, 99), axis=1)
     row = float(wide[int(np.argmax(high - low))])
     return Line((row, 0.0), (row, columns - 1.0))
