@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pypdfium2
@@ -117,3 +118,19 @@ def test_compare_reports_on_all_pairs_of_two_folders(tmp_path: Path, capsys: pyt
         text = " ".join(page.get_textpage().get_text_range() for page in document)
     assert "Comparison of 2 pairs" in text
     assert "=one.npz and =one.npz" in text
+
+
+def test_reconstruct_writes_a_report_and_keeps_what_fits(
+    bump: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = bump.write(tmp_path / "scan")
+    setup = bump.setup.model_copy(
+        update={"detectors": tuple(d.model_copy(update={"offset": None}) for d in bump.setup.detectors)}
+    )
+    setup.to_json(tmp_path / "setup.json")
+    outputs = [tmp_path / name for name in ("h.sdf", "h.gwy", "r.html")]
+    arguments = ["--setup", tmp_path / "setup.json", "--method", "photometric", "-o", outputs[0], "-o", outputs[1]]
+    assert main([*map(str, ["reconstruct", *files, *arguments, "--report", outputs[2]])]) == 1
+    assert [output.exists() for output in outputs] == [False, True, True]
+    assert "knows only metres" in capsys.readouterr().err
+    assert "arbitrary units (a.u.)" in outputs[2].read_text(encoding="utf-8")

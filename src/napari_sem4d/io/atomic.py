@@ -32,7 +32,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+            f"cannot write {path}: {_reason(error)}; free some space or choose another folder"
         ) from error
     finally:
         with suppress(OSError):
@@ -56,7 +56,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         move_into_place(temporary, path)
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+            f"cannot write {path}: {_reason(error)}; free some space or choose another folder"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,3 +85,8 @@ def move_into_place(temporary: Path, path: Path) -> None:
             os.replace(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    # numpy tells only how many bytes went to the disk
+    return error.strerror or f"the disk may be full ({error})"
