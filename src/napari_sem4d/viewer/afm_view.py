@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, pla
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
 from napari_sem4d.viewer.result_view import ResultView
-from napari_sem4d.viewer.turns import is_closed
+from napari_sem4d.viewer.turns import Turns, is_closed
 
 Look: TypeAlias = Literal["none", "blend", "blink", "swipe", "difference", "drape", "drape difference"]  # Python 3.11
 
@@ -66,6 +67,8 @@ class AfmView:
         self.is_moving = False
         self._following = False
         self._whole: Any = None
+        self._changing: Turns | None = None
+        self._removing: list[Turns] = []
         self._blink = QTimer()
         self._blink.setInterval(_BLINK_MS)
         self._blink.timeout.connect(self._tick)
@@ -103,11 +106,11 @@ class AfmView:
         self.is_moving = wanted and self.placed is not None
         if self.placed is None:
             return
-        if wanted:
+        if self.is_moving:
             self.set_look("blend")
-            self._viewer.layers.selection.active = self.placed
-        self.placed.mode = "transform" if wanted else "pan_zoom"
-        self.changed.emit()
+        else:
+            self.placed.mode = "pan_zoom"
+            self.changed.emit()
 
     def _follow_place(self) -> None:
         if self.placed is None or self._afm.place is None or self._following:
@@ -136,35 +139,54 @@ class AfmView:
         if self.layers is None:
             return
         layers, self.layers, self._whole = self.layers, None, None
-        look: Look = "none" if self.look in NEEDS_CHECK else self.look
-        self.set_look(look)
         divider, self.divider = self.divider, None
+        view = self._shown()
+        if layers.difference.colorbar.visible and view is not None:
+            view.step_aside(None)
+        self.set_look("none" if self.look in NEEDS_CHECK else self.look)
         self._take_out(layers.matched, layers.difference, divider)
 
     # Looking -------------------------------------------------------------------------------------------------
 
     def set_look(self, look: Look) -> None:
-        """Show AFM and map in another way."""
+        """Show AFM and map in another way, each layer in a turn of its own: adding one holds the window for 0.1 s."""
         view = self._shown()
         if look in NEEDS_CHECK and (self.layers is None or view is None):
             look = "none"
         self.look = look
-        if view is not None:
-            self._drape_on(view)
-            if look in IN_3D:
-                view.show_surface()
-            elif look != "none":
-                view.show_map()
-                view.height.visible = True
-        if self.look == "swipe":
-            self._cut()
-        elif self.layers is not None and self.layers.matched.data is not self._whole:
-            self._uncut()
-        self._show_over()
-        self._show_divider()
-        self._show_difference()
-        self._blink.start() if look == "blink" else self._blink.stop()
+        if look != "blend":
+            self.is_moving = False
+        self._blink.stop()
+        if self._changing is not None:
+            self._changing.stop()
+        self._changing = Turns(self._viewer, self._changes(view), self._follow_up)
+        self._changing.start()
         self.changed.emit()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether layers are still to be shown or hidden for the look."""
+        return self._changing is not None and self._changing.is_going_on
+
+    def _changes(self, view: ResultView | None) -> Iterator[Callable[[], object]]:
+        if view is not None:
+            yield partial(self._drape_on, view)
+            if self.look in IN_3D:
+                yield view.show_surface
+            elif self.look != "none":
+                yield view.show_map
+        yield self._cut if self.look == "swipe" else self._uncut
+        yield self._show_over
+        yield self._show_divider
+        yield self._show_difference
+        yield self._dress_difference
+
+    def _follow_up(self) -> None:
+        if self.look == "blink":
+            self._blink.start()
+        if self.placed is not None and self.is_moving:
+            self._viewer.layers.selection.active = self.placed
+            self.placed.mode = "transform"
 
     def set_opacity(self, opacity: float) -> None:
         """Blend more or less of the AFM in."""
@@ -192,7 +214,7 @@ class AfmView:
                 continue
             visible = layer is over and self.look in _OVER
             if visible and layer not in self._viewer.layers:
-                self._viewer.add_layer(layer)
+                self._add_unselected(layer)
             if layer.visible != (visible and not self._is_3d):  # napari takes the mode of the mouse back with it
                 layer.visible = not layer.visible
         if over is not None:
@@ -219,18 +241,25 @@ class AfmView:
             view.drape(Drape(found.comparison.difference_nm, self.layers.difference_title, DIVERGING, limits))
 
     def _show_difference(self) -> None:
+        if self.layers is None:
+            return
+        layer, wanted = self.layers.difference, self.look == "difference"
+        if wanted and layer not in self._viewer.layers:
+            self._viewer.add_layer(layer)
+        if layer.visible != wanted:
+            layer.visible = wanted
+        if wanted:
+            self._viewer.layers.selection.active = layer  # the status bar reads it
+
+    def _dress_difference(self) -> None:
+        # A colour bar takes 0.1 s to make: in a turn of its own, after the picture is there.
         view = self._shown()
-        wanted = self.look == "difference" and self.layers is not None
-        if self.layers is not None:
-            layer = self.layers.difference
-            if wanted and layer not in self._viewer.layers:
-                self._viewer.add_layer(layer)
-            if layer.visible != wanted:
-                layer.visible = layer.colorbar.visible = wanted
-                if view is not None:
-                    view.step_aside(self.layers.difference_title if wanted else None)
-            if wanted:
-                self._viewer.layers.selection.active = layer  # the status bar reads it
+        if self.layers is None or view is None:
+            return
+        layer, wanted = self.layers.difference, self.look == "difference"
+        if layer.colorbar.visible != wanted:
+            layer.colorbar.visible = wanted
+            view.step_aside(self.layers.difference_title if wanted else None)
 
     # Swiping -------------------------------------------------------------------------------------------------
 
@@ -242,7 +271,7 @@ class AfmView:
         self._put(layer, self._whole[:, first:], self._left + first * layer.scale[1])
 
     def _uncut(self) -> None:
-        if self.layers is not None:
+        if self.layers is not None and self.layers.matched.data is not self._whole:
             self._put(self.layers.matched, self._whole, self._left)
 
     @staticmethod
@@ -274,9 +303,7 @@ class AfmView:
                 units=("nm", "nm"),
             )
             self.divider.editable = False
-            active = self._viewer.layers.selection.active
-            self._viewer.add_layer(self.divider)
-            self._viewer.layers.selection.active = active
+            self._add_unselected(self.divider)
         self.divider.translate = (float(difference.translate[0]), self._left + self.divide * (columns - 1) * pixel)
         self.divider.visible = True
 
@@ -316,8 +343,22 @@ class AfmView:
         elif self.layers is not None and event.value in (self.layers.matched, self.layers.difference):
             self.set_look("none")
 
+    def _add_unselected(self, layer: Layer) -> None:
+        active = self._viewer.layers.selection.active  # it may be one that is being drawn on
+        self._viewer.add_layer(layer)
+        if active is not None:
+            self._viewer.layers.selection.active = active
+
     def _take_out(self, *layers: Layer | None) -> None:
-        with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
+        there = [layer for layer in layers if layer is not None and layer in self._viewer.layers]
+        for layer in there:
+            layer.visible = False  # at once; taking out makes napari collect garbage for 0.3 s
+        self._removing = [turns for turns in self._removing if turns.is_going_on]
+        self._removing.append(Turns(self._viewer, [partial(self._remove, there)]))
+        self._removing[-1].start()
+
+    def _remove(self, layers: Sequence[Layer]) -> None:
+        with self._viewer.layers.batched_update():  # one collection for all
             for layer in layers:
-                if layer is not None and layer in self._viewer.layers:
+                if layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)

@@ -121,6 +121,7 @@ class AfmPlots(QWidget):
         self.line_button.setVisible(self.kind == "profile")
         self.caption.setText(PLOTS[self.kind][1])
         item = self.plot.getPlotItem()
+        item.setRange(xRange=(0, 1), yRange=(0, 1))  # the old one may have no power of ten
         item.setLogMode(self.kind == "spectra", self.kind == "spectra")
         for side in ("left", "bottom"):
             axis = item.getAxis(side)
