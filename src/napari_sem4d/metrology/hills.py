@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from napari_sem4d.metrology.filters import ShouldStop, row_batches
 
-_LEVELS = 4096  # slices of the height that are flooded one after the other, between two questions whether to stop
+_LEVELS = 1024  # slices of the height that are flooded one after the other, between two questions whether to stop
+_SOME = 65536  # pixels from which the slices are chosen
 
 
 def count_peaks(height: NDArray[np.float64], least_rise: float, should_stop: ShouldStop = None) -> int:
@@ -34,10 +35,8 @@ def count_peaks(height: NDArray[np.float64], least_rise: float, should_stop: Sho
         When ``should_stop`` says so.
     """
     flat = np.ascontiguousarray(height).ravel()
-    low, high = float(np.nanmin(flat)), float(np.nanmax(flat))
-    if high == low:
-        return 0
-    order, ends = _slices(flat, low, high, should_stop)
+    least_rise = max(least_rise, np.finfo(np.float64).tiny)  # what does not rise at all is no peak
+    order, ends = _slices(flat, should_stop)
     parent = np.full(flat.size, -1, np.int32)
     foot = np.empty(flat.size)  # lowest height so far of the hill that the pixel is the peak of
     count = 0
@@ -55,17 +54,21 @@ def count_peaks(height: NDArray[np.float64], least_rise: float, should_stop: Sho
     return count
 
 
-def _slices(
-    flat: NDArray[np.float64], low: float, high: float, should_stop: ShouldStop
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the pixels with a height, sorted by slices of the height from above, and where the slices begin."""
+def _slices(flat: NDArray[np.float64], should_stop: ShouldStop) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the pixels with a height, sorted by slices of the height from above, and where the slices begin.
+
+    Every slice holds about as many pixels, also where one spike stands high above all else.
+    """
+    some = flat[:: max(1, flat.size // _SOME)]
+    some = some[np.isfinite(some)]
+    edges = np.unique(np.quantile(some, np.linspace(0.0, 1.0, _LEVELS + 1)[1:-1])) if some.size else some
     level = np.empty(flat.size, np.int16)
-    counts = np.zeros(_LEVELS + 1, np.int64)
+    counts = np.zeros(edges.size + 2, np.int64)  # the last: no height
     for piece in row_batches(flat.shape, should_stop):
-        share = (high - flat[piece]) / (high - low)
-        level[piece] = np.where(np.isnan(share), _LEVELS, np.minimum(np.nan_to_num(share) * _LEVELS, _LEVELS - 1))
-        counts += np.bincount(level[piece], minlength=_LEVELS + 1)
-    ends = np.concatenate([[0], np.cumsum(counts[:_LEVELS])])
+        above = edges.size - np.searchsorted(edges, flat[piece], side="right")
+        level[piece] = np.where(np.isnan(flat[piece]), edges.size + 1, above)
+        counts += np.bincount(level[piece], minlength=counts.size)
+    ends = np.concatenate([[0], np.cumsum(counts[:-1])])
     order = np.empty(ends[-1], np.int32)
     free = ends[:-1].copy()
     for piece in row_batches(flat.shape, should_stop):
