@@ -1,0 +1,51 @@
+"""A report of a run has the comparison that belongs to it, and the profile where the user drew the line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_sem4d.metrology.comparison import Comparison
+from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region, SemSeries, Setup
+from napari_sem4d.report.subject import Line, subject_of
+from napari_sem4d.session import Run, Session
+from napari_sem4d.session.afm import Check
+from napari_sem4d.session.afm_figures import cloud_of, first_line, read_pair
+
+
+def run_of(result: HeightMap | HeightSeries) -> Run:
+    series = SemSeries.from_arrays(np.zeros((4, 200, 200), np.uint16), pixel_size_nm=20.0)
+    return Run(
+        id=1, name="hills", series=series, setup=Setup(), region=None, level_region=None, frame=0, method="vift",
+        seed=0, state="done", result=result,
+    )  # fmt: skip
+
+
+def test_only_a_comparison_of_this_result_is_part_of_its_report(measured: HeightMap, checked: Comparison) -> None:
+    session, run = Session(), run_of(measured)
+    assert subject_of(session, run).comparison is None
+    pair = read_pair(measured, checked.reference_nm, first_line(checked.difference_nm))
+    session.afm.name = "afm.gwy"
+    session.afm.check = Check(run, measured, measured, checked, cloud_of(measured, checked), pair)
+    subject = subject_of(session, run)
+    assert subject.comparison is checked
+    assert (subject.name, subject.reference_name) == ("hills", "afm.gwy")
+    levelled = replace(run, result=replace(measured, height_nm=measured.height_nm + 1))
+    assert subject_of(session, levelled).comparison is None
+
+
+def test_the_line_drawn_on_the_scan_is_found_on_a_part_of_it(measured: HeightMap) -> None:
+    session = Session()
+    part = replace(measured, region=Region(10, 106, 20, 148))
+    session.measuring.mark("line", ((30.0, 40.0), (30.0, 120.0)))
+    assert subject_of(session, run_of(part)).line == Line((20.0, 20.0), (20.0, 100.0))
+    session.measuring.mark("line", ((5.0, 40.0), (30.0, 120.0)))  # begins above the map
+    assert subject_of(session, run_of(part)).line is None
+
+
+def test_a_series_has_no_report(measured: HeightMap) -> None:
+    movie = HeightSeries.from_frames([measured, measured], np.array([0.0, 1.0]))
+    with pytest.raises(InputError, match="height map of one scan"):
+        subject_of(Session(), run_of(movie))
