@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ import napari_sem4d as s4
 from napari_sem4d.cli import main
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap, InputError
+from napari_sem4d.registration.plane_transform import PlaneTransform
 
 MakeMap = Callable[..., HeightMap]
 
@@ -140,6 +142,36 @@ def test_a_reference_of_another_place_is_not_trusted(as_map: MakeMap) -> None:
     assert other.reasons
 
 
+def test_a_blunt_tip_is_estimated_and_takes_its_bias_away(found: Comparison, as_map: MakeMap) -> None:
+    """Pits that a tip of 400 nm does not reach make the reference too smooth: the map looks some per cent too high."""
+    noiseless = replace(afm(as_map, side=140, turn_deg=0.0), pixel_size_nm=PIXEL_NM)
+    felt = replace(noiseless, height_nm=s4.Tip(400.0).dilate(noiseless.height_nm, PIXEL_NM))
+    middle = np.array([79.5, 79.5]) * PIXEL_NM
+    start = PlaneTransform.turned(0.0, middle, np.array([69.5, 69.5]) * PIXEL_NM)
+    result = measured(as_map, gain=1.0)
+    ignored = s4.compare(result, felt, start=start, distortion=False)
+    known = s4.compare(result, felt, start=start, distortion=False, tip=s4.Tip(400.0))
+    guessed = s4.compare(result, felt, start=start, distortion=False, tip="estimate")
+    assert ignored.tip is None
+    assert known.rmse_after_gain_nm < 0.8 * ignored.rmse_after_gain_nm
+    assert known.z_gain == pytest.approx(1.0, abs=0.01)
+    assert guessed.tip is not None
+    assert 250 < guessed.tip.radius_nm < 600
+    assert guessed.summary()["tip"]["radius_nm"] == guessed.tip.radius_nm
+
+
+def test_lines_that_jump_are_put_back(found: Comparison, as_map: MakeMap) -> None:
+    straight = afm(as_map)
+    jumps = np.random.default_rng(3).normal(0, 4, (len(straight.height_nm), 1)).astype(np.float32)
+    jumping = replace(straight, height_nm=straight.height_nm + jumps)
+    result = measured(as_map)
+    again = s4.compare(result, jumping, start=found.transform, line_steps=True, distortion=False)
+    assert again.rmse_after_gain_nm == pytest.approx(found.rmse_after_gain_nm, rel=0.1)
+    assert again.z_gain == pytest.approx(Z_GAIN, rel=5e-3)
+    ignored = s4.compare(result, jumping, start=found.transform, distortion=False)
+    assert ignored.rmse_after_gain_nm > 1.3 * found.rmse_after_gain_nm
+
+
 def test_a_flat_reference_is_refused(as_map: MakeMap) -> None:
     with pytest.raises(InputError, match="the reference is flat"):
         s4.compare(measured(as_map), as_map(np.zeros((100, 100))))
@@ -178,3 +210,29 @@ def test_the_command_fails_in_one_line(as_map: MakeMap, tmp_path: Path, capsys: 
     assert "does not exist" in errors[0]
     assert "afm.tif may lie elsewhere" in errors[1]
     assert ".json" in errors[2]
+
+
+def test_the_command_compares_folders_from_a_start_by_hand(
+    as_map: MakeMap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, afms, table = tmp_path / "maps", tmp_path / "afms", tmp_path / "all.csv"
+    for folder in (maps, afms):
+        folder.mkdir()
+    for name in ("one", "two"):
+        s4.write_height(measured(as_map), maps / f"{name}.npz")
+        s4.write_height(afm(as_map), afms / f"{name}.tif")
+    s4.write_height(measured(as_map), maps / "three.npz")
+    start = ["--start", "22", "100", "-100"]  # 25 degrees and the same middle are right
+    assert main(["compare", str(maps), str(afms), *start, "-o", str(table)]) == 0
+    printed = capsys.readouterr()
+    assert "three.npz has no partner" in printed.err
+    assert printed.out.count("green") == 2
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["height"]).name for row in rows] == ["one.npz", "two.npz"]
+    assert all(abs(float(row["rotation_deg"]) - 25) < 0.1 for row in rows)
+    assert main(["compare", str(maps), str(afms / "one.tif")]) == 1
+    assert main(["compare", str(maps / "one.npz"), str(afms / "one.tif"), "--tip", "sharp"]) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert "two files or two folders" in errors[0]
+    assert "--tip sharp" in errors[1]

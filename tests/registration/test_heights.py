@@ -14,7 +14,8 @@ from scipy import ndimage
 from napari_sem4d.model import InputError
 from napari_sem4d.model.errors import Cancelled
 from napari_sem4d.registration.heights import HeightRegistration, register_heights
-from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.registration.line_steps import line_offsets
+from napari_sem4d.registration.plane_transform import PlaneTransform, fit_points
 
 MAP_PIXEL_NM, REFERENCE_PIXEL_NM = 20.0, 31.0
 SIDE, REFERENCE_SIDE = 220, 120  # pixels
@@ -170,6 +171,48 @@ def test_a_start_by_hand_is_refined() -> None:
     assert made.error_px(found.transform) < 0.3
 
 
+def test_a_start_ten_pixels_and_five_degrees_off_converges() -> None:
+    made = pair(rough(4), affine(20.0, (1.02, 0.97)))
+    middle = np.full(2, (SIDE - 1) / 2 * MAP_PIXEL_NM)
+    off = PlaneTransform.turned(25.0, middle, made.truth(middle[None])[0] + 10 * REFERENCE_PIXEL_NM / math.sqrt(2))
+    found = made.register(start=off)
+    assert found.trusted, found.doubts
+    assert made.error_px(found.transform) < 0.3
+
+
+def test_a_bent_reference_is_straightened_when_it_shows() -> None:
+    """Drift bends the lines of the reference by a pixel and a half, the scanner bows by 30 nm."""
+    made = pair(rough(5), affine(33.0, (1.02, 0.97)))
+    lines = np.linspace(-1, 1, REFERENCE_SIDE)[:, None] * np.ones((1, REFERENCE_SIDE))
+    bend_px = 1.5 * (3 * lines**2 - 1)
+    rows, columns = np.mgrid[:REFERENCE_SIDE, :REFERENCE_SIDE]
+    bent = ndimage.map_coordinates(made.reference, [rows, columns + bend_px], order=3, mode="nearest")
+    bent += (30 * np.linspace(-1, 1, REFERENCE_SIDE)[None] ** 2).astype(np.float32)
+    curved = Pair(made.height, bent.astype(np.float32), made.truth)
+    found = curved.register(start=made.truth)
+    assert found.distortion is not None
+    places = made.places()
+    line = 2 * made.truth(places)[:, 1] / ((REFERENCE_SIDE - 1) * REFERENCE_PIXEL_NM) - 1
+    shown = made.truth(places) - np.column_stack([1.5 * (3 * line**2 - 1), 0 * line]) * REFERENCE_PIXEL_NM
+    inside = (np.abs(2 * shown / ((REFERENCE_SIDE - 1) * REFERENCE_PIXEL_NM) - 1) < 1).all(axis=1)
+
+    def error_px(lies: NDArray[np.float64]) -> float:
+        return float(np.sqrt(((lies - shown)[inside] ** 2).sum(axis=1).mean())) / REFERENCE_PIXEL_NM
+
+    assert error_px(found.distortion.places(found.transform(places))) < 0.3
+    assert error_px(found.transform(places)) > 0.7
+    assert found.z_gain == pytest.approx(Z_GAIN, rel=1e-2)
+
+
+def test_lines_that_jump_are_told_from_the_other_map() -> None:
+    made = pair(rough(6), affine(70.0))
+    jumps = np.random.default_rng(2).normal(0, 5, REFERENCE_SIDE)
+    told = line_offsets(made.reference + jumps[:, None], REFERENCE_PIXEL_NM, made.height, MAP_PIXEL_NM, made.truth)
+    rest = told - jumps
+    rest -= np.polyval(np.polyfit(np.arange(REFERENCE_SIDE), rest, 1), np.arange(REFERENCE_SIDE))
+    assert np.std(rest) < 0.5
+
+
 def test_a_start_beside_the_map_is_refused() -> None:
     made = pair(rough(3), affine(20.0))
     with pytest.raises(InputError, match="do not overlap"):
@@ -205,3 +248,17 @@ def test_a_transform_goes_there_and_back_and_says_how_it_is_made() -> None:
     assert (marked.rotation_deg, *marked.scale, marked.shear) == pytest.approx((-33.0, 1.04, 0.97, 0.03))
     with pytest.raises(InputError, match="three pairs"):
         PlaneTransform.from_points(places[:2], places[:2])
+
+
+def test_more_points_than_are_needed_say_how_well_they_were_marked() -> None:
+    there = PlaneTransform.turned(140.0, np.array([400.0, 300.0]), np.array([50.0, 70.0]))
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 1000, (200, 2))
+    found = fit_points(places, there(places) + rng.normal(0, 4, places.shape))
+    assert found.sigma_nm == pytest.approx(4.0, rel=0.15)
+    assert abs(found.transform.rotation_deg - 140.0) < 4 * math.degrees(math.sqrt(found.covariance[0, 0]))
+    exact = fit_points(places[:2], there(places[:2]), similar=True)
+    np.testing.assert_allclose(exact.transform.matrix, there.matrix, atol=1e-9)
+    assert math.isnan(exact.sigma_nm)
+    with pytest.raises(InputError, match="two pairs"):
+        fit_points(places[:1], places[:1], similar=True)

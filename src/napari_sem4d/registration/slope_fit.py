@@ -26,6 +26,7 @@ _STEPS = 12
 _CONVERGED_PX = 1e-2  # a tenth of what the noise of good maps leaves
 _HUBER_SIGMAS = 2.0
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
+_STEADY_PX = 1.5  # over which slopes are averaged that weigh the misfit
 _BEND = 0.02  # of half the reference, over the square of the degree: one standard deviation of how much scans bend
 _ALIKE = 4.0  # so many differences count as one for the penalty, for they err alike
 _AROUND_PX, _LEAST_SIZE = 5.0, 0.3  # within which errors count as equally large; of the whole misfit
@@ -56,6 +57,7 @@ class _Sampled(NamedTuple):
     affine: Floats  # (n, 2) places on the reference by the affine transform, nm
     terms: Floats  # (n, terms) that bend the reference; none when it is straight
     toward: Floats  # (n, 6 + 2 terms) change of the height with the place, which counts in units of reach
+    steady: Floats  # the same and the same for the reference itself (the last column), without their noise
     linear: Floats  # (n, 4 + bent terms) reference, 1, x, y, rise of the reference
     coefficients: Floats
     rest: Floats  # (n,) misfit, nm
@@ -76,6 +78,10 @@ class _Problem:
         self.at = (self.pixels[:, ::-1] * self.pixel - self.centre) / self.reach
         self.heights = self.height.height[self.height.measured]
         self.spline = ndimage.spline_filter(self.reference.height)
+        self.slopes = self.reference.slope_x, self.reference.slope_y
+        self.steady = ndimage.gaussian_filter(self.reference.height, _STEADY_PX)
+        along_y, along_x = np.gradient(self.steady, self.reference.pixel_nm)
+        self.steady_slopes = np.asarray(along_x), np.asarray(along_y)
         # standard deviations of the unknowns of the bending, in units of reach
         self.bend = _BEND * self.size.mean() / 2 / self.reach / TERM_DEGREES[AFFINE:] ** 2
 
@@ -89,16 +95,21 @@ class _Problem:
             raise InputError("the maps do not overlap where they were put: place the reference on the map by hand")
         at, terms, x, z = at[:, use], terms[use], self.at[use], self.heights[use]
         surface = ndimage.map_coordinates(self.spline, at, order=3, prefilter=False, mode="nearest")
-        slopes = [
-            ndimage.map_coordinates(slope, at, order=1, mode="nearest")[:, None]
-            for slope in (self.reference.slope_x, self.reference.slope_y)
-        ]
+        rough = self._toward(self.slopes, at, x, terms)
+        smooth = self._toward(self.steady_slopes, at, x, terms)
+        steady = ndimage.map_coordinates(self.steady, at, order=1, mode="nearest")
         linear = np.column_stack([surface, np.ones(len(x)), x, terms])
         coefficients, rest, weights = _straight(linear, z)
-        toward = np.hstack(
-            [slopes[0] * x, slopes[0], slopes[1] * x, slopes[1], slopes[0] * terms, slopes[1] * terms]
-        ) * (coefficients[0] * self.reach)
-        return _Sampled(self.pixels[use], x, affine[use], terms, toward, linear, coefficients, rest, weights)
+        unit = coefficients[0] * self.reach
+        return _Sampled(
+            self.pixels[use], x, affine[use], terms, rough * unit, np.column_stack([smooth * unit, steady]), linear,
+            coefficients, rest, weights,
+        )  # fmt: skip
+
+    @staticmethod
+    def _toward(maps: tuple[Floats, Floats], at: Floats, x: Floats, terms: Floats) -> Floats:
+        along_x, along_y = (ndimage.map_coordinates(part, at, order=1, mode="nearest")[:, None] for part in maps)
+        return np.hstack([along_x * x, along_x, along_y * x, along_y, along_x * terms, along_y * terms])
 
 
 def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bool = False) -> SlopeFit:
@@ -115,7 +126,7 @@ def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bo
         at = problem.sampled(matrix, place, shift)
         stop_if_asked(should_stop)
         change = _Slopes(problem, at, should_stop).change(shift)
-        moved = float(np.abs(change).max()) * problem.reach
+        moved = _moved(at, change) * problem.reach
         change *= min(1.0, 2 * problem.pixel / max(moved, 1e-30))  # slopes tell nothing farther away
         matrix = matrix + change[[0, 1, 3, 4]].reshape(2, 2)
         place = place + change[[2, 5]] * problem.reach
@@ -126,6 +137,12 @@ def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bo
     return _finished(problem, matrix, place, shift, should_stop)
 
 
+def _moved(at: _Sampled, change: Floats) -> float:
+    """Root mean square change of a place, in units of reach."""
+    straight = np.column_stack([at.at, np.ones(len(at.at))]) @ change[:6].reshape(2, 3).T
+    return float(np.sqrt(((straight + at.terms @ change[6:].reshape(2, -1).T) ** 2).sum(axis=1).mean()))
+
+
 class _Slopes:
     """The normal equations of the differences of neighbours."""
 
@@ -133,7 +150,9 @@ class _Slopes:
         self.difference = _differences(at.pixels, problem.height.height.shape)
         stop_if_asked(should_stop)
         # the level of a map has no slope
-        self.design = self.difference @ np.hstack([at.toward, np.delete(at.linear, 1, axis=1)])
+        self.design = self.difference @ np.hstack([at.steady, at.linear[:, 2:]])
+        stop_if_asked(should_stop)
+        seen = self.difference @ np.hstack([at.toward, at.linear[:, :1], at.linear[:, 2:]])
         stop_if_asked(should_stop)
         self.rest = self.difference @ at.rest
         self.weights, sigma = _huber(self.rest)
@@ -141,9 +160,10 @@ class _Slopes:
         self.penalty = np.zeros(self.design.shape[1])
         if problem.bent:
             self.penalty[6 : self.unknowns] = _ALIKE * sigma**2 / np.tile(problem.bend, 2) ** 2
-        normal = self.design.T @ (self.design * self.weights[:, None])
-        scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-        inverse = np.linalg.pinv((normal + np.diag(self.penalty)) / np.outer(scale, scale), hermitian=True)
+        # noise of the slopes would add to the normal equations: it tells nothing of the place and makes steps too short
+        normal = self.design.T @ (seen * self.weights[:, None]) + np.diag(self.penalty)
+        scale = np.sqrt(np.maximum(np.abs(np.diag(normal)), 1e-300))
+        inverse = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-12)
         self.inverse = (inverse / np.outer(scale, scale))[: self.unknowns]
 
     def change(self, shift: Floats) -> Floats:
@@ -205,14 +225,14 @@ def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, s
     weighted = at.linear * at.weights[:, None]
     of_linear = weighted @ np.linalg.pinv(at.linear.T @ weighted, hermitian=True)
     # a place that is wrong changes gain and plane
-    coupling = at.toward.T @ of_linear
+    coupling = at.steady[:, :-1].T @ of_linear
     of_linear -= of_place @ coupling
     stop_if_asked(should_stop)
     held = slopes.of_penalty(np.tile(problem.bend, 2)) if problem.bent else np.zeros((6, 6))
     # where the surface is steep, heights err more
     size = _local_size(at.rest, at.pixels, problem.height.height.shape)
     covariance = _covariance(
-        np.hstack([at.toward, at.linear]) / size[:, None], np.hstack([of_place, of_linear]) * size[:, None],
+        np.hstack([at.steady[:, :-1], at.linear]) / size[:, None], np.hstack([of_place, of_linear]) * size[:, None],
         at.rest / size, at.pixels, should_stop,
     )  # fmt: skip
     unknowns = at.toward.shape[1]
