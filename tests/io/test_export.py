@@ -142,8 +142,10 @@ def test_zarr_is_valid_and_holds_a_pyramid_with_units(surface: HeightMap, tmp_pa
     assert len(image.datasets) == 3
     np.testing.assert_array_equal(open_zarr(tmp_path / "h.ome.zarr" / "sigma" / "0"), large.sigma_nm)
     np.testing.assert_array_equal(open_zarr(tmp_path / "h.ome.zarr" / "labels" / "doubts" / "0"), large.reason)
-    for part in ("sigma", "labels", "labels/doubts"):
-        yaozarrs.validate_ome_object(yaozarrs.open_group(tmp_path / "h.ome.zarr" / part).attrs["ome"])
+    yaozarrs.validate_zarr_store(str(tmp_path / "h.ome.zarr"))
+    yaozarrs.validate_zarr_store(str(tmp_path / "h.ome.zarr" / "sigma"))
+    write_height(replace(surface, reason=np.zeros_like(surface.reason)), tmp_path / "sure.zarr")
+    yaozarrs.validate_zarr_store(str(tmp_path / "sure.zarr"))
 
 
 def test_zarr_of_a_series_has_time_in_seconds(surface: HeightMap, tmp_path: Path) -> None:
@@ -155,6 +157,7 @@ def test_zarr_of_a_series_has_time_in_seconds(surface: HeightMap, tmp_path: Path
     transforms = image.datasets[0].coordinateTransformations
     assert (transforms[0].scale[0], transforms[1].translation[0]) == (2.0, 1.0)
     np.testing.assert_array_equal(open_zarr(tmp_path / "movie.zarr" / "0"), movie.height_nm)
+    yaozarrs.validate_zarr_store(str(tmp_path / "movie.zarr"))
 
 
 @pytest.mark.parametrize("suffix", [".stl", ".ply", ".obj"])

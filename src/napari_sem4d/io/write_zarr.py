@@ -177,11 +177,10 @@ def _image_attributes(result: HeightMap | HeightSeries, title: str, image: NDArr
 
 def _label_attributes(result: HeightMap | HeightSeries, reason: NDArray[Any]) -> dict[str, Any]:
     found = [int(value) for value in np.unique(reason) if value]
-    label = {
-        "colors": [
+    label: dict[str, Any] = {"source": {"image": "../../"}}
+    if found:  # the format has no empty lists
+        label["colors"] = [
             {"label-value": value, "rgba": [255, 255 - 40 * (index % 6), 0, 160]} for index, value in enumerate(found)
-        ],
-        "properties": [{"label-value": value, "reason": Reason(value).text} for value in found],
-        "source": {"image": "../../"},
-    }
+        ]
+        label["properties"] = [{"label-value": value, "reason": Reason(value).text} for value in found]
     return {"version": _VERSION, "multiscales": _multiscales(result, "doubts", reason.shape), "image-label": label}
