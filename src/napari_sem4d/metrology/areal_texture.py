@@ -18,14 +18,14 @@ from napari_sem4d.metrology.hills import count_peaks
 
 Surface: TypeAlias = NDArray[np.float64]  # Python 3.11
 
-_PEAK_SHARE, _VALLEY_SHARE = 0.10, 0.80  # p and q of ISO 25178-3:2012, 4.3
+_PEAK_SHARE, _VALLEY_SHARE = 0.10, 0.80  # p and q of ISO 25178-3:2012, default values
 _BINS = 65536  # of the height: a quantile is right to 1/65536 of the maximum height
 _PLATEAU = 0.02  # of the pixels at one height
-_CORRELATED = 0.2  # ISO 25178-2:2021, 4.3.2
+_CORRELATED = 0.2  # ISO 25178-2:2021, 4.3
 _FIRST_REACH = 64  # pixels
 _LEAST_OVERLAP = 0.25  # of the pixels: below, the correlation of a lag is that of a few features
-_WOLF_SHARE = 0.05  # of Sz: ISO 25178-3:2012, table of default values for feature parameters
-# Derivative of the polynomial through seven points, ISO 4287:1997, 3.2.8; weights for the steps 1, 2 and 3.
+_WOLF_SHARE = 0.05  # of Sz: ISO 25178-3:2012, default values
+# Derivative of the polynomial through seven points, ISO 4287:1997 (local slope); weights for the steps 1, 2 and 3.
 DERIVATIVE = (45 / 60, -9 / 60, 1 / 60)
 
 
@@ -70,9 +70,9 @@ def volumes(surface: Surface, should_stop: ShouldStop = None) -> dict[str, float
 
 
 def gradient(surface: Surface, pixel_size: float, should_stop: ShouldStop = None) -> float:
-    """Root mean square gradient Sdq (ISO 25178-2:2021, 4.4.2).
+    """Root mean square gradient Sdq (ISO 25178-2:2021, 4.4).
 
-    Derivatives along rows and columns by the seven-point formula of ISO 4287:1997, 3.2.8, which follows waves down to
+    Derivatives along rows and columns by the seven-point formula of ISO 4287:1997 (local slope), 2 % low for waves of
     five pixels; pixels count whose seven neighbours in both directions have a height. NaN if there is none.
     """
     total, count = 0.0, 0
@@ -92,7 +92,7 @@ def gradient(surface: Surface, pixel_size: float, should_stop: ShouldStop = None
 
 
 def developed_ratio(surface: Surface, pixel_size: float, should_stop: ShouldStop = None) -> float:
-    """Developed interfacial area ratio Sdr, as a share of 1 (ISO 25178-2:2021, 4.4.3).
+    """Developed interfacial area ratio Sdr, as a share of 1 (ISO 25178-2:2021, 4.4).
 
     The surface is triangulated: every square of four pixels is cut into two triangles, along both diagonals in turn,
     and the mean of the two areas counts. Squares with a missing corner do not count. NaN if there is none.
@@ -155,7 +155,7 @@ def lag_overlap(use: NDArray[np.bool_], should_stop: ShouldStop = None) -> NDArr
 
 
 def peak_density(surface: Surface, pixel_size: float, should_stop: ShouldStop = None) -> float:
-    """Density of peaks Spd per pixel_size squared, Wolf pruning at 5 % of Sz (ISO 25178-2:2021, 5.8.2)."""
+    """Density of peaks Spd per pixel_size squared, Wolf pruning at 5 % of Sz (ISO 25178-2:2021, 5.8)."""
     height = float(np.nanmax(surface) - np.nanmin(surface))
     peaks = count_peaks(surface, _WOLF_SHARE * height, should_stop)
     return peaks / (float(np.count_nonzero(np.isfinite(surface))) * pixel_size**2)

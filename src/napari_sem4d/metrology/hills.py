@@ -19,7 +19,7 @@ def count_peaks(height: NDArray[np.float64], least_rise: float, should_stop: Sho
 
     The watershed of the surface turned upside down: water falls from the highest pixel downwards, hills that meet
     are one from their saddle on, and the lower of the two counts if it rose far enough. Merging the least hills
-    first (Wolf, ISO 25178-2:2021, 5.5) leaves the same peaks. A peak is higher than its eight neighbours: what is
+    first (Wolf, ISO 25178-2:2021, clause 5) leaves the same peaks. A peak is higher than its eight neighbours: what is
     highest at the edge, or beside a missing pixel, may be the flank of a hill that is not seen, and does not count.
 
     Parameters

@@ -17,7 +17,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightMap
 
 _FEWEST_PLACES = 8
-_DISCRIMINATION = 0.1  # of Rz: ISO 21920-3:2021, default height discrimination of profile elements
+_DISCRIMINATION = 0.1  # of Rz: ISO 21920-3:2021, default height discrimination
 _DEFINITIONS: tuple[Definition, ...] = (
     Definition("a", "arithmetic mean height", "height"),
     Definition("q", "root mean square height", "height"),
@@ -60,8 +60,8 @@ def profile_roughness(
     """Profile surface texture parameters along a straight line.
 
     With an L-filter of cut-off l the line is divided into as many sections as it is times l long, and Rp, Rv, Rz are
-    means over the sections (ISO 21920-2:2021, 4.4); else the whole line is one section. The derivative in Rdq is the
-    seven-point formula of ISO 4287:1997, 3.2.8. A profile element of Rsm is a hill and the valley after it, each
+    means over the sections (ISO 21920-2:2021); else the whole line is one section. The derivative in Rdq is the
+    seven-point formula of ISO 4287:1997 (local slope). A profile element of Rsm is a hill and the valley after it, each
     further from the mean line than a tenth of the maximum height.
 
     Parameters

@@ -125,6 +125,8 @@ class MeasureBox(Fold):
             row.addWidget(edit, 1)
             self.cutoff_edits[which] = edit
         self.filters_label = QLabel("F, S, L filters")
+        self.filters_label.setBuddy(self.operator_box)
+        self.operator_box.setAccessibleName("Form that is taken off")
         form.addRow(self.filters_label, row)
         self.parameters_label, self.parameters_box = QLabel("Parameters"), QComboBox()
         self.parameters_box.setToolTip("What is read; on large areas all of them take much longer than the heights")
