@@ -11,8 +11,20 @@ from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session import Run, Session
-from napari_sem4d.session.afm import Afm, Check, Options, Orientation, check, origin_of, prepared, z_scale_of
+from napari_sem4d.session.afm import (
+    Afm,
+    Check,
+    Options,
+    Orientation,
+    check,
+    origin_of,
+    prepared,
+    read_beside,
+    z_scale_of,
+)
 from napari_sem4d.session.afm_figures import first_line, pm, read_pair, table_of, verdict_words
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.measuring import read_figures
 
 PIXEL_NM, AFM_PIXEL_NM = 10.0, 8.0
 SHARP = Tip(2.0)  # changes nothing
@@ -212,6 +224,19 @@ def test_the_table_has_units_and_sigmas(found: Check) -> None:
 )
 def test_numbers_have_the_digits_that_sigma_leaves(value: float, sigma: float, text: str) -> None:
     assert pm(value, sigma) == text
+
+
+def test_a_step_is_read_on_the_afm_at_the_same_marks(found: Check) -> None:
+    upper, lower = (Area.of([(r, c), (r, c + 12), (r + 12, c + 12), (r + 12, c)]) for r, c in ((40, 60), (70, 60)))
+    marks = {"upper": upper, "lower": lower}
+    read = read_beside(read_figures(found.result, "step", marks), found, found.result, "step", marks)
+    figures = dict(read.figures)
+    step, of_afm = figures["Difference of means"], figures["Difference of means, AFM"]
+    assert step.value == pytest.approx(1.03 * of_afm.value, abs=1.0)
+    beside = {**marks, "lower": Area.of([(11, 21), (11, 30), (20, 30), (20, 21)])}
+    assert not np.isfinite(found.comparison.reference_nm[1:10, 1:10]).all(), "a corner without AFM"
+    read = read_beside(read_figures(found.result, "step", beside), found, found.result, "step", beside)
+    assert all("AFM" not in name for name, _ in read.figures)
 
 
 def test_the_z_scale_of_the_map_goes_into_the_setup_with_its_uncertainty(found: Check, run: Run) -> None:

@@ -18,8 +18,9 @@ from napari_sem4d.model import HeightMap, InputError, Region
 from napari_sem4d.model.conditions import with_conditions
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session.afm_figures import Cloud, HeightPair, cloud_of, first_line, pm, read_pair
-from napari_sem4d.session.areas import Corner
+from napari_sem4d.session.areas import Area, Corner
 from napari_sem4d.session.calibration import Found
+from napari_sem4d.session.measuring import TOOLS, Mark, Read, Spot, Tool, read_figures
 from napari_sem4d.session.run import Run
 
 if TYPE_CHECKING:
@@ -224,13 +225,37 @@ def z_scale_of(found: Check, name: str, reference_sigma: float) -> Found:
     run = found.run
     if found.reference.unit != "nm":
         raise InputError(
-            f"{name} states no unit of its heights, so they cannot set the z scale: say the unit under 'Level, turn, tip'"
+            f"{name} states no unit of its heights, so they cannot set the z scale: say it under 'Level, turn, tip'"
         )
     setup = calibrate_on_map(found.result, run.setup, found.comparison, name, reference_sigma)
     metadata = run.series.with_detectors(setup.detector_names).channel_metadata
     gain, sigma = found.comparison.z_gain, found.comparison.z_gain_sigma
     words = f"The map is {pm(gain, sigma)} times as high as {name}."
     return Found(run.setup, with_conditions(setup, metadata), words)
+
+
+def read_beside(read: Read, check: Check, result: HeightMap, tool: Tool, marks: Mapping[Spot, Mark]) -> Read:
+    """Add what the AFM says of a step (ISO 5436-1) or a volume at the same marks, if it covers them.
+
+    Parameters
+    ----------
+    read : Read
+        What the tool read on ``result``.
+    check : Check
+    result : HeightMap
+    tool : Tool
+    marks : mapping
+        On the image of the scan.
+    """
+    if tool not in ("step", "volume") or check.result is not result:
+        return read
+    height = check.comparison.reference_nm
+    there = np.isfinite(height)
+    areas = [mark.mask(result.region) for spot in TOOLS[tool].spots if isinstance(mark := marks.get(spot), Area)]
+    if any((area & ~there).any() for area in areas):
+        return read
+    other = read_figures(replace(result, height_nm=height, valid=there, samples=None), tool, marks)
+    return replace(read, figures=(*read.figures, *((f"{name}, AFM", figure) for name, figure in other.figures)))
 
 
 class Afm:

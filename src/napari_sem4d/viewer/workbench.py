@@ -16,9 +16,10 @@ from qtpy.QtCore import QTimer
 from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
 from napari_sem4d.report.subject import Subject, subject_of
 from napari_sem4d.session import Result, Run, Session
+from napari_sem4d.session.afm import read_beside
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, measure, measure_scan
-from napari_sem4d.session.measuring import TOOLS, Levelling, Spot, level, read_figures
+from napari_sem4d.session.measuring import TOOLS, Levelling, Read, Spot, level, read_figures
 from napari_sem4d.session.references import KINDS, Place, Reference
 from napari_sem4d.session.session import series_name
 from napari_sem4d.viewer.afm_bench import AfmBench
@@ -98,6 +99,11 @@ class Workbench:
         self.session.run_changed.connect(self._stop_superseded)
         self.afm = AfmBench(self._viewer, self)
         self._adopt()
+
+    @property
+    def result_heights(self) -> tuple[Image, ...]:
+        """Height layers of the result that is shown and of the one that is coming."""
+        return tuple(view.height for view in (self.result, self._coming) if view is not None)
 
     # Opening -------------------------------------------------------------------------------------------------
 
@@ -374,12 +380,14 @@ class Workbench:
             ((spot, _),) = TOOLS[measuring.tool].spots.items()
             self._level(run, run.unlevelled, (*run.levelling, Levelling(measuring.tool, measuring.marks[spot])))
         else:
-            read = partial(read_figures, run.result, measuring.tool, measuring.marks, measuring.settings)
-            self._work_out(
-                lambda progress, should_stop: read(progress=progress, should_stop=should_stop),
-                lambda found: measuring.add(found, run.id),
-                "measure",
-            )
+            result, tool, marks, check = run.result, measuring.tool, measuring.marks, self.session.afm.check
+            read = partial(read_figures, result, tool, marks, measuring.settings)
+
+            def work(progress: Progress, should_stop: ShouldStop) -> Read:
+                found = read(progress=progress, should_stop=should_stop)
+                return found if check is None else read_beside(found, check, result, tool, marks)
+
+            self._work_out(work, lambda found: measuring.add(found, run.id), "measure")
 
     def undo_levelling(self) -> None:
         """Take the last levelling of the shown map back."""
