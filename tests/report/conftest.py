@@ -58,7 +58,7 @@ def measured() -> HeightMap:
             "method": "vift",
             "seed": 42,
             "setup": SETUP.model_dump(mode="json"),
-            "sources": ["/nowhere/scan_A.tif"],
+            "sources": ["/nowhere/scan_A.tif", "/dev/zero", "\0 na\udce9me.tif"],
             "z_scale_budget": [
                 {"name": "distance", "value": "8 ± 0.1 mm", "relative_sigma": 0.012},
                 {"name": "black level", "value": "± 20", "relative_sigma": None},

@@ -11,7 +11,9 @@ from napari_sem4d.model import HeightMap
 def facts(result: HeightMap) -> dict[str, str]:
     """Return name and text of everything that is no array; nested values as JSON, no NUL, no line breaks."""
     return {
-        name.replace("_", " "): _line(value if isinstance(value, str) else json.dumps(value, default=str))
+        name.replace("_", " "): _line(
+            value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        )
         for name, value in about_result(result).items()
         if name not in {"schema_version", "kind"}
     }
@@ -23,4 +25,5 @@ def comment(result: HeightMap) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.replace("\0", " ").split())
+    # names of files need not be Unicode
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())

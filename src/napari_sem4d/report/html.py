@@ -17,4 +17,4 @@ def as_html(report: Report) -> bytes:
     )
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     environment.filters["kind"] = lambda block: type(block).__name__
-    return environment.get_template("report.html.j2").render(report=report).encode("utf-8")
+    return environment.get_template("report.html.j2").render(report=report).encode("utf-8", "replace")

@@ -50,7 +50,7 @@ def as_pdf(report: Report) -> bytes:
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer, pagesize=A4, leftMargin=_MARGIN - _PADDING, rightMargin=_MARGIN - _PADDING, topMargin=_MARGIN,
-        bottomMargin=_MARGIN, title=report.title, author="napari-sem4d",
+        bottomMargin=_MARGIN, title=report.title.encode("utf-8", "replace").decode("utf-8"), author="napari-sem4d",
     )  # fmt: skip
     foot = _footer(report.title)
     document.build(story, onFirstPage=foot, onLaterPages=foot)
@@ -58,7 +58,8 @@ def as_pdf(report: Report) -> bytes:
 
 
 def _footer(title: str) -> Callable[[Any, Any], None]:
-    shown = title if len(title) <= 80 else f"{title[:79]}…"
+    readable = title.encode("utf-8", "replace").decode("utf-8")
+    shown = readable if len(readable) <= 80 else f"{readable[:79]}…"
 
     def draw(canvas: Any, document: Any) -> None:
         canvas.setFont(_FONT, 7)
@@ -70,7 +71,8 @@ def _footer(title: str) -> Callable[[Any, Any], None]:
 
 def _text(text: str, style: str = "plain") -> Paragraph:
     """Return a paragraph; reportlab reads markup in texts, so all of it is escaped."""
-    return Paragraph(html.escape(text, quote=False), _STYLES[style])
+    printable = "".join(c if c >= " " else " " for c in text).encode("utf-8", "replace").decode("utf-8")
+    return Paragraph(html.escape(printable, quote=False), _STYLES[style])
 
 
 def _flowables(block: Block) -> list[Any]:

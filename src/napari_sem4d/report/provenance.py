@@ -15,6 +15,7 @@ from napari_sem4d.model.errors import stop_if_asked
 
 _ELSEWHERE = {"setup", "z_scale_budget", "sources"}  # in sections and rows of their own
 _LONGEST = 400
+_NOT_HERE = "the file is not here any more"
 _BLOCK = 4 * 1024**2
 _LIBRARIES = ("napari-sem4d", "numpy", "scipy", "torch", "numba", "matplotlib")
 
@@ -53,12 +54,14 @@ def file_rows(result: HeightMap, should_stop: Callable[[], bool] | None = None) 
 def _hash(path: Path, should_stop: Callable[[], bool] | None) -> str:
     digest = hashlib.sha256()
     try:
+        if not path.is_file():  # nor a device, which would never end
+            return _NOT_HERE
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 stop_if_asked(should_stop)
                 digest.update(block)
-    except OSError:
-        return "the file is not here any more"
+    except (OSError, ValueError):  # a name that no file can have
+        return _NOT_HERE
     return digest.hexdigest()
 
 
