@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region, SemSeries, Setup
 from napari_sem4d.report.subject import Line, subject_of
+from napari_sem4d.report.write import write_subject
 from napari_sem4d.session import Run, Session
-from napari_sem4d.session.afm import Check
+from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.afm_figures import cloud_of, first_line, read_pair
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.measuring import figure_text, read_figures
 
 
 def run_of(result: HeightMap | HeightSeries) -> Run:
@@ -43,6 +47,24 @@ def test_the_line_drawn_on_the_scan_is_found_on_a_part_of_it(measured: HeightMap
     assert subject_of(session, run_of(part)).line == Line((20.0, 20.0), (20.0, 100.0))
     session.measuring.mark("line", ((5.0, 40.0), (30.0, 120.0)))  # begins above the map
     assert subject_of(session, run_of(part)).line is None
+
+
+def test_what_was_measured_on_the_run_is_part_of_its_report(measured: HeightMap, tmp_path: Path) -> None:
+    session, run = Session(), run_of(measured)
+    marks = {"upper": box(25, 35), "lower": box(70, 80)}
+    session.measuring.add(read_figures(measured, "step", marks), run.id)
+    session.measuring.add(read_figures(measured, "step", marks), run.id + 1)
+    subject = subject_of(session, run)
+    assert len(subject.figures) == len(session.measuring.lines) // 2
+    write_subject(subject, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for name, figure in subject.figures:
+        assert name in text
+        assert figure_text(figure) in text
+
+
+def box(first: float, last: float) -> Area:
+    return Area(((first, first), (first, last), (last, last), (last, first)))
 
 
 def test_a_series_has_no_report(measured: HeightMap) -> None:

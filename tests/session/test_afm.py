@@ -11,17 +11,8 @@ from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session import Run, Session
-from napari_sem4d.session.afm import (
-    Afm,
-    Check,
-    Options,
-    Orientation,
-    check,
-    origin_of,
-    prepared,
-    read_beside,
-    z_scale_of,
-)
+from napari_sem4d.session.afm import Afm, Orientation, prepared
+from napari_sem4d.session.afm_check import Check, Options, check, origin_of, read_beside, z_scale_of
 from napari_sem4d.session.afm_figures import first_line, pm, read_pair, table_of, verdict_words
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.measuring import read_figures

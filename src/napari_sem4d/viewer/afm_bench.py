@@ -15,18 +15,8 @@ from psygnal import Signal
 
 from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.registration.plane_transform import PlaneTransform
-from napari_sem4d.session.afm import (
-    PAIRS,
-    Afm,
-    Check,
-    MapLevelling,
-    Orientation,
-    Turn,
-    check,
-    origin_of,
-    prepared,
-    z_scale_of,
-)
+from napari_sem4d.session.afm import PAIRS, Afm, MapLevelling, Orientation, Turn, prepared
+from napari_sem4d.session.afm_check import Check, check, origin_of, z_scale_of
 from napari_sem4d.session.afm_figures import HeightPair, read_pair
 from napari_sem4d.session.areas import Corner
 from napari_sem4d.viewer.afm_layers import CheckLayers, check_layers, map_of_layer

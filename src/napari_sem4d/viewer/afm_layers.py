@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model import HeightMap, InputError, Region
 from napari_sem4d.registration.plane_transform import PlaneTransform
-from napari_sem4d.session.afm import Check, origin_of
+from napari_sem4d.session.afm_check import Check, origin_of
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Limits, place_color_bar, robust_limits
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image
 
-from napari_sem4d.session.afm import Check
+from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.known_start import KnownStart
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from qtpy.QtCore import QTimer
 from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
 from napari_sem4d.report.subject import Subject, subject_of
 from napari_sem4d.session import Result, Run, Session
-from napari_sem4d.session.afm import read_beside
+from napari_sem4d.session.afm_check import read_beside
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, measure, measure_scan
 from napari_sem4d.session.measuring import TOOLS, Levelling, Read, Spot, level, read_figures

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QVBox
 
 from napari_sem4d.metrology.tip import Tip
 from napari_sem4d.model import InputError
-from napari_sem4d.session.afm import Options
+from napari_sem4d.session.afm_check import Options
 from napari_sem4d.session.setup_table import parse_number
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench

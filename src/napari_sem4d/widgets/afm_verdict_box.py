@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.metrology.comparison import LIGHT_RULE, Light
 from napari_sem4d.model import InputError
-from napari_sem4d.session.afm import Check
+from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.afm_figures import table_of, verdict_words
 from napari_sem4d.session.setup_table import parse_number
 from napari_sem4d.viewer.notify import tell_failure
