@@ -49,7 +49,8 @@ def compose(subject: Subject, progress: Progress | None = None, should_stop: Sho
         (0.02, _overview),
         (0.10, _measured),
         (0.25, _shape),
-        (0.45, _texture),
+        (0.44, _texture),
+        (0.01, _measured_figures),
         (0.15, _comparison),
         (0.04, _hardware),
         (0.01, _scale),
@@ -178,6 +179,11 @@ def _texture(subject: Subject, progress: Progress, should_stop: ShouldStop) -> S
         words += f" {', '.join(_SLOW)} are left out: they take many minutes on a map of this size."
     table_of_all = Table(("Symbol", "Meaning", "Value ± 1 σ"), rows, (0.12, 0.48, 0.40))
     return Section("Surface texture", (Text(words), table_of_all))
+
+
+def _measured_figures(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:
+    rows = tuple((name, figure_text(figure)) for name, figure in subject.figures)
+    return Section("Measured by hand", (Table(("Figure", "Value ± 1 σ"), rows, (0.6, 0.4)),)) if rows else None
 
 
 def _comparison(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_sem4d.metrology.comparison import Comparison
-from napari_sem4d.model import HeightMap, InputError
+from napari_sem4d.model import Figure, HeightMap, InputError
 from napari_sem4d.session import Run, Session
 
 
@@ -33,6 +33,8 @@ class Subject:
         Of the reference.
     line : Line or None
         Where the profile is taken; default across the row whose heights span most.
+    figures : tuple of (str, Figure)
+        What the user has measured on the map.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Subject:
     comparison: Comparison | None = None
     reference_name: str = "the reference"
     line: Line | None = None
+    figures: tuple[tuple[str, Figure], ...] = ()
 
 
 def name_of(result: HeightMap, otherwise: str) -> str:
@@ -66,6 +69,7 @@ def subject_of(session: Session, run: Run) -> Subject:
         comparison=check.comparison if check is not None and compared else None,
         reference_name=session.afm.name if compared else "the reference",
         line=_drawn_line(session, run.result),
+        figures=tuple((line.name, line.figure) for line in session.measuring.lines if line.run_id == run.id),
     )
 
 
