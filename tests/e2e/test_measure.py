@@ -287,6 +287,7 @@ def test_a_mark_beside_the_map_is_told_with_its_remedy(measured: Any, told: list
     choose(measured, "roughness")
     draw(measured, "inside", (55, 60), (68, 90))
     assert measured.session.measuring.missing  # beside the map there is nothing to mark
+    assert "lies beside the image" in told.pop()
     draw(measured, "inside", (20, 20), (45, 45))
     act(measured)
     assert told == []

@@ -114,12 +114,17 @@ def test_the_last_three_points_count(viewer: ViewerModel, image: Image) -> None:
     np.testing.assert_allclose(heard[-1], [(10, 20), (30, 40), (50, 60)], atol=1e-3)
 
 
-def test_what_lies_beside_the_image_is_nothing(viewer: ViewerModel, image: Image) -> None:
+def test_what_lies_beside_the_image_is_nothing_and_the_user_is_told(
+    viewer: ViewerModel, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("napari_sem4d.viewer.drawn_areas.tell", told.append)
     area, heard = drawn(viewer, DrawnArea)
     area.draw_on(image)
     assert area.layer is not None
     area.layer.add_rectangles(np.add(TURNED, (0, 200)))
     assert heard == [None]
+    assert "draw it on the image" in told[0]
 
 
 def test_a_layer_that_the_user_deleted_comes_anew(viewer: ViewerModel, image: Image) -> None:

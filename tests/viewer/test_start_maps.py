@@ -21,7 +21,7 @@ def bench(bump: Any) -> Any:
         session=SimpleNamespace(series=bump.series()),
         afm=SimpleNamespace(afm=SimpleNamespace(check=None, name="")),
         simulate=SimpleNamespace(candidates=lambda: layers, layers=layers),
-        result=None,
+        result_heights=(),
     )
 
 
@@ -52,12 +52,14 @@ def test_an_afm_map_lies_where_the_comparison_found_it(bench: Any, bump: Any) ->
 def test_only_heights_on_the_pixels_of_the_scan_are_offered(bench: Any, bump: Any) -> None:
     height = bump.height_nm
     own = layer(height, name="bump height (nm)")
-    bench.result = SimpleNamespace(height=own)
+    bench.result_heights = (own,)
     bench.simulate.layers += [
         own,
         layer(height, name="same pixels"),
         layer(height, 25.0, name="other pixels"),
         layer(height[:40], name="another size"),
+        layer(height, name="moved", translate=(0, 60)),
+        layer(height, name="turned", affine=[[0, 1, 0], [1, 0, 0], [0, 0, 1]]),
         layer(height, name="no heights", metadata={}),
         Image(height[None, None], scale=(1, 20, 20, 20), name="one", metadata={"unit": "nm"}),
         Image(np.stack([height] * 3)[:, None], scale=(1, 20, 20, 20), name="series", metadata={"unit": "nm"}),

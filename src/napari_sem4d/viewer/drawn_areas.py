@@ -11,6 +11,7 @@ from napari.layers import Image, Points, Shapes
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.session.areas import Area, Corner
+from napari_sem4d.viewer.notify import tell
 
 Form = Literal["rectangle", "ellipse", "polygon"]
 L = TypeVar("L", Shapes, Points)
@@ -84,7 +85,10 @@ class _Drawn(ABC, Generic[L, M]):
             with self.layer.events.data.blocker():
                 self.layer.selected_data = set(range(len(self.layer.data) - self._most))
                 self.layer.remove_selected()
-        self._on_change(self._read(self.layer, self._image) if len(self.layer.data) else None)
+        drawn = self._read(self.layer, self._image) if len(self.layer.data) else None
+        if drawn is None and len(self.layer.data):
+            tell("What you drew lies beside the image and does not count: draw it on the image.")
+        self._on_change(drawn)
 
     @abstractmethod
     def _new_layer(self, width: float, **settings: Any) -> L:

@@ -15,7 +15,7 @@ from napari_sem4d.session.known_start import KnownStart
 if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
 
-_SAME_PIXEL = 0.01  # of the pixel size
+_SAME_PLACE_PX = 0.5
 
 
 def start_maps(workbench: Workbench) -> Mapping[str, Callable[[], KnownStart]]:
@@ -32,15 +32,20 @@ def start_maps(workbench: Workbench) -> Mapping[str, Callable[[], KnownStart]]:
     if check is not None and check.run.series is series:
         name = f"AFM map {workbench.afm.afm.name}"
         found[name] = partial(_of_check, name, check, series.frame_shape)
-    result = workbench.result
     for layer in workbench.simulate.candidates():
-        if result is not None and layer is result.height:
-            continue
-        scale = np.asarray(layer.scale)[-2:] / series.pixel_size_nm
-        fits = layer.data.shape[-2:] == series.frame_shape and np.abs(scale - 1.0).max() < _SAME_PIXEL
-        if fits and "unit" in layer.metadata and all(n == 1 for n in layer.data.shape[:-2]):
+        is_height = "unit" in layer.metadata and layer not in workbench.result_heights
+        if is_height and _fits(layer, series.frame_shape, series.pixel_size_nm):
             found[str(layer.name)] = partial(_of_layer, layer)
     return found
+
+
+def _fits(layer: Image, shape: tuple[int, int], pixel_size_nm: float) -> bool:
+    """Whether one map lies on all pixels of a scan, neither moved nor turned."""
+    if layer.data.shape[-2:] != shape or any(n != 1 for n in layer.data.shape[:-2]):
+        return False
+    first, last = np.zeros(layer.ndim), np.asarray(layer.data.shape) - 1
+    places = np.array([layer.data_to_world(pixel)[-2:] for pixel in (first, last)]) / pixel_size_nm
+    return bool(np.abs(places - [[0, 0], last[-2:]]).max() < _SAME_PLACE_PX)
 
 
 def _of_check(name: str, check: Check, shape: tuple[int, int]) -> KnownStart:
