@@ -31,8 +31,8 @@ from napari_sem4d.report.compose import compose, setup_of
 from napari_sem4d.report.html import as_html
 from napari_sem4d.report.pdf import as_pdf
 from napari_sem4d.report.setup_drawing import setup_pictures
-from napari_sem4d.report.subject import Subject
-from napari_sem4d.report.write import write_pairs, write_report
+from napari_sem4d.report.subject import Line, Subject
+from napari_sem4d.report.write import write_pairs, write_report, write_subject
 
 ROWS, COLUMNS = 96, 128
 HOSTILE = "<script>alert(1)</script> & \"'"  # as in the names and warnings of conftest.py
@@ -176,9 +176,11 @@ def test_a_map_with_nothing_but_heights_has_a_report(measured: HeightMap, tmp_pa
         predicted=np.empty((0, ROWS, COLUMNS), np.float32), residual=np.empty((0, ROWS, COLUMNS), np.float32),
         gain=np.empty(0), offset=np.empty(0), detector_names=(), valid=np.isfinite(hollow),
     )  # fmt: skip
-    write_report(bare, tmp_path / "bare.pdf")
+    in_the_hole = Line((10.0, 5.0), (40.0, 20.0))
+    write_subject(Subject("bare", bare, line=in_the_hole), tmp_path / "bare.pdf")
     text = pdf_text(tmp_path / "bare.pdf")
     assert "σ not known" in text
+    assert "Profile from row" in text
     assert "Measured images" not in text
 
 

@@ -18,10 +18,10 @@ from napari_sem4d.model.scale_budget import ScaleBudget
 from napari_sem4d.model.setup import Detector, Disc, SignedSum
 from napari_sem4d.report import comparison_pictures as pairs
 from napari_sem4d.report import map_pictures as maps
-from napari_sem4d.report.content import Block, Notices, Pair, Report, Section, Table, Text, Verdict
+from napari_sem4d.report.content import Block, Notices, Pair, Picture, Report, Section, Table, Text, Verdict
 from napari_sem4d.report.provenance import file_rows, program_rows, settings_rows
 from napari_sem4d.report.setup_drawing import setup_pictures
-from napari_sem4d.report.subject import Subject
+from napari_sem4d.report.subject import Line, Subject
 from napari_sem4d.session.afm_figures import pm, table_of, verdict_words
 from napari_sem4d.session.measuring import figure_text
 from napari_sem4d.session.summary import summarise, z_scale_words
@@ -151,8 +151,8 @@ def _measured(subject: Subject, progress: Progress, should_stop: ShouldStop) -> 
 
 def _shape(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section:
     result = subject.result
-    line = subject.line or maps.usual_line(result)
-    profile = () if line is None else (maps.profile_picture(result, line),)
+    drawn = _profile_along((subject.line, maps.usual_line(result)), result)
+    line, profile = (None, ()) if drawn is None else (drawn[0], (drawn[1],))
     stop_if_asked(should_stop)
     pictures = [maps.height_picture(result, line), maps.relief_picture(result)]
     progress(0.6)
@@ -160,6 +160,17 @@ def _shape(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Sec
     sigma = maps.sigma_picture(result)
     rest = [picture for picture in (sigma, maps.histogram_picture(result)) if picture is not None]
     return Section("Surface", (Pair(tuple(pictures)), Pair(tuple(rest)), *profile))
+
+
+def _profile_along(lines: Sequence[Line | None], result: HeightMap) -> tuple[Line, Picture] | None:
+    """Draw the profile along the first line that has heights."""
+    for line in lines:
+        if line is not None:
+            try:
+                return line, maps.profile_picture(result, line)
+            except InputError:  # drawn too short, or where the map has a hole
+                continue
+    return None
 
 
 def _texture(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:
