@@ -43,10 +43,13 @@ def as_pdf(report: Report) -> bytes:
         pdfmetrics.registerFont(TTFont(name, str(fonts / f"{name}.ttf")))
     story: list[Any] = [_text(report.title, "title"), _text(report.subtitle, "caption")]
     for section in report.sections:
-        heading = [_text(section.title, "heading")]
-        for block in section.blocks:  # a heading never stands alone at the foot of a page, nor a picture from its words
-            story.append(KeepTogether([*heading, *_flowables(block), Spacer(0, 2 * mm)]))
-            heading = []
+        held = [_text(section.title, "heading")]
+        for block in section.blocks:
+            held += [*_flowables(block), Spacer(0, 2 * mm)]
+            if not isinstance(block, Text):  # heading and words never stand apart from what they are about
+                story.append(KeepTogether(held))
+                held = []
+        story += held
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer, pagesize=A4, leftMargin=_MARGIN - _PADDING, rightMargin=_MARGIN - _PADDING, topMargin=_MARGIN,
