@@ -152,7 +152,7 @@ def test_layers_that_hold_no_heights_are_explained(measured: Any, bump: Any, tol
     simulate(measured)
     assert np.isfinite(view.layers["A"].data).all()
     type_dose(measured, "many")
-    assert "no number of electrons" in told[-1]
+    assert any("no number of electrons" in text for text in told)
     measured.viewer.layers.remove(layers["holes"][0])
     assert view.layer is not layers["holes"][0]
     box.refresh()
