@@ -224,9 +224,13 @@ def use_the_z_scale(window: Any) -> None:
     window.wait_until(lambda: not any("minus" in name for name in names(window)))
     assert bench.afm.place is place
     window.dock.show_step(3)
+    panel.source_box.fold.toggle.click()
+    window.qtbot.keyClick(panel.source_box.options_box.bent_box, Qt.Key.Key_Space)
+    assert not bench.afm.options.may_be_bent
     window.click(panel.place_box.refine_button)
     wait_idle(window)
     found = bench.afm.check.comparison
+    assert found.registration.distortion is None
     assert found.z_gain == pytest.approx(1.0, abs=0.01)
 
     heights = weakref.ref(bench.afm.reference.height_nm)

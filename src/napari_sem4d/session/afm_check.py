@@ -34,11 +34,14 @@ class Options:
         By which the result is dilated before it is compared.
     line_steps : bool
         Whether each scan line of the map gets an offset of its own.
+    may_be_bent : bool
+        Whether a smooth distortion of the map is looked for; most of the time of a comparison goes there.
     """
 
     mirror: bool = False
     tip: Tip | Literal["estimate"] | None = None
     line_steps: bool = False
+    may_be_bent: bool = True
 
 
 _USUAL = Options()
@@ -111,7 +114,8 @@ def check(
     begin = None if start is None else moved(start, origin_of(result))
     found = compare(
         result, reference, start=begin, mirror=options.mirror and begin is None, tip=options.tip,
-        line_steps=options.line_steps, progress=progress, should_stop=should_stop,
+        line_steps=options.line_steps, distortion=None if options.may_be_bent else False,
+        progress=progress, should_stop=should_stop,
     )  # fmt: skip
     pair = read_pair(result, found.reference_nm, first_line(found.difference_nm))
     return Check(run, result, reference, found, cloud_of(result, found), pair)

@@ -1,4 +1,4 @@
-"""What of the AFM is considered when it is compared: tip, jumped lines, mirrors. It compares nothing."""
+"""What of the AFM is considered when it is compared: tip, jumped lines, bending, mirrors. It compares nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class AfmOptionsBox(QWidget):
         self.lines_box = QCheckBox("Scan lines have jumped in height")
         self.lines_box.setToolTip("Each scan line of the AFM gets the offset at which it fits the map")
         self.lines_box.clicked.connect(self._set_lines)
+        self.bent_box = QCheckBox("The scanner may have bent the map")
+        self.bent_box.setToolTip("Looks for a smooth distortion; without it a comparison takes a fraction of the time")
+        self.bent_box.clicked.connect(self._set_bent)
         self.mirror_box = QCheckBox("Search mirrored, too")
         self.mirror_box.setToolTip("For a file whose orientation is not known; takes twice as long")
         self.mirror_box.clicked.connect(self._set_mirror)
@@ -51,6 +54,7 @@ class AfmOptionsBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self.lines_box)
+        layout.addWidget(self.bent_box)
         layout.addWidget(self.mirror_box)
         follow(self, self._afm.changed, self.refresh)
         self.refresh()
@@ -62,6 +66,7 @@ class AfmOptionsBox(QWidget):
         self.radius_edit.setVisible(isinstance(tip, Tip))
         self.radius_edit.show_text(f"{tip.radius_nm:g}" if isinstance(tip, Tip) else "")
         self.lines_box.setChecked(self._afm.options.line_steps)
+        self.bent_box.setChecked(self._afm.options.may_be_bent)
         self.mirror_box.setChecked(self._afm.options.mirror)
 
     def _choose_tip(self, index: int) -> None:
@@ -82,6 +87,9 @@ class AfmOptionsBox(QWidget):
 
     def _set_lines(self, wanted: bool) -> None:
         self._set(replace(self._afm.options, line_steps=wanted))
+
+    def _set_bent(self, wanted: bool) -> None:
+        self._set(replace(self._afm.options, may_be_bent=wanted))
 
     def _set_mirror(self, wanted: bool) -> None:
         self._set(replace(self._afm.options, mirror=wanted))
