@@ -373,18 +373,24 @@ def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Ti
     known = np.isfinite(sigma)
     within = np.abs(misfit[both][known]) <= sigma[known]
     stop_if_asked(maps.should_stop)
+    rmse, rmse_after_gain = _rms(difference[both]), _rms(misfit[both]) / abs(found.z_gain)
+    stop_if_asked(maps.should_stop)
+    agreement = _agreement(difference[both], remove_plane(aligned, both)[both])
+    stop_if_asked(maps.should_stop)
+    tilted = aligned + _plane(height - aligned, both)
+    stop_if_asked(maps.should_stop)
     return Comparison(
         registration=found,
         tip=tip,
-        rmse_nm=_rms(difference[both]),
-        rmse_after_gain_nm=_rms(misfit[both]) / abs(found.z_gain),
-        agreement=_agreement(difference[both], remove_plane(aligned, both)[both]),
+        rmse_nm=rmse,
+        rmse_after_gain_nm=rmse_after_gain,
+        agreement=agreement,
         psd=_spectra(
             (height / gain).astype(np.float32), aligned, both, maps.pixel_nm, maps.reference_pixel_nm, maps.should_stop
         ),
         coverage=float(within.mean()) if within.size else math.nan,
         height_nm=height,
-        reference_nm=np.where(np.isfinite(aligned), aligned + _plane(height - aligned, both), np.float32(np.nan)),
+        reference_nm=np.where(np.isfinite(aligned), tilted, np.float32(np.nan)),
         difference_nm=np.where(both, difference, np.float32(np.nan)),
         z_gain_spread=_gain_spread(result, aligned, both),
         z_scale_uncertainty=result.z_scale_uncertainty,
@@ -473,8 +479,10 @@ def _spectra(
     for surface in (height, reference):
         stop_if_asked(should_stop)
         filled = remove_plane(surface[cut], measured)
+        stop_if_asked(should_stop)
         filled = np.where(measured, filled, _larger(filled[::step, ::step][nearest], step, measured.shape))
         filled -= (window * filled).sum() / window.sum()
+        stop_if_asked(should_stop)
         spectra.append(_spectrum(window * filled, should_stop))
     density = pixel_nm**2 / float((window**2).sum())
     lowest, highest = _FEWEST_WAVES / (side * pixel_nm), 0.5 / max(pixel_nm, reference_pixel_nm)

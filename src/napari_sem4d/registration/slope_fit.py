@@ -67,7 +67,8 @@ class _Sampled(NamedTuple):
 class _Problem:
     """Two maps and everything about them that stays as it is during the fit."""
 
-    def __init__(self, pair: Pair, bent: bool) -> None:
+    def __init__(self, pair: Pair, bent: bool, should_stop: Stop) -> None:
+        self.should_stop = should_stop
         self.height, self.reference = pair
         self.bent = bent
         self.pixel = self.height.pixel_nm
@@ -95,11 +96,14 @@ class _Problem:
             raise InputError("the maps do not overlap where they were put: place the reference on the map by hand")
         at, terms, x, z = at[:, use], terms[use], self.at[use], self.heights[use]
         surface = ndimage.map_coordinates(self.spline, at, order=3, prefilter=False, mode="nearest")
+        stop_if_asked(self.should_stop)
         rough = self._toward(self.slopes, at, x, terms)
         smooth = self._toward(self.steady_slopes, at, x, terms)
         steady = ndimage.map_coordinates(self.steady, at, order=1, mode="nearest")
         linear = np.column_stack([surface, np.ones(len(x)), x, terms])
+        stop_if_asked(self.should_stop)
         coefficients, rest, weights = _straight(linear, z)
+        stop_if_asked(self.should_stop)
         unit = coefficients[0] * self.reach
         return _Sampled(
             self.pixels[use], x, affine[use], terms, rough * unit, np.column_stack([smooth * unit, steady]), linear,
@@ -118,7 +122,7 @@ def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bo
     Gauss-Newton with Huber's weights; gain and plane come from the heights. ``bent``: the reference is bent smoothly,
     with a penalty.
     """
-    problem = _Problem(pair, bent)
+    problem = _Problem(pair, bent, should_stop)
     matrix, place = start.matrix.copy(), start(problem.centre[None])[0]
     shift = np.zeros((2, len(problem.bend) if bent else 0))
     for _ in range(_STEPS):
