@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from psygnal import SignalInstance
@@ -14,5 +15,11 @@ def follow(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) ->
 
     The X of a dock sends no close event (napari issue 8071), so the end of the widget itself is what counts.
     """
+
+    def let_go() -> None:
+        # when window and models are collected at once, the signal may have lost its parts before the widget goes
+        with suppress(AttributeError):
+            signal.disconnect(slot, missing_ok=True)
+
     signal.connect(slot)
-    widget.destroyed.connect(lambda: signal.disconnect(slot, missing_ok=True))
+    widget.destroyed.connect(let_go)
