@@ -31,9 +31,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {_reason(error)}; free some space or choose another folder"
-        ) from error
+        raise InputError(f"cannot write {path}: {_reason(error)}; free some space or choose another folder") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -55,9 +53,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield temporary
         move_into_place(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {_reason(error)}; free some space or choose another folder"
-        ) from error
+        raise InputError(f"cannot write {path}: {_reason(error)}; free some space or choose another folder") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
