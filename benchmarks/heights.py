@@ -18,7 +18,7 @@ from benchmarks.height_pairs import ELECTRONS, PIXEL_NM, SIDE, MadePair, make_pa
 from napari_sem4d import compare
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
-_SEEDS = range(100)  # settings were chosen on seeds from 5000 up
+_SEEDS = range(100, 200)  # settings were chosen on others
 _MOST_PX, _MOST_DEG = 0.5, 0.1
 
 

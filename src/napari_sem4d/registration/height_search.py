@@ -18,7 +18,7 @@ Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 Stop: TypeAlias = Callable[[], bool] | None
 
 _BAND = (1.0, 5.0)  # pixels of the search: standard deviations between which structures count
-TURN_STEP_DEG = 4.0  # moves the corners of the smaller map by less than a pixel and a half of the search
+TURN_STEP_DEG = 3.0  # moves the corners of the smaller map by less than two pixels of the search
 SMALLEST_OVERLAP = 0.25  # of the smaller map, searched and believed
 _PEAKS_EACH_TURN = 3
 _CANDIDATES = 6

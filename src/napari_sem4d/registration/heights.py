@@ -34,7 +34,7 @@ from napari_sem4d.registration.slope_fit import SlopeFit, fit_slopes
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 Stop: TypeAlias = Callable[[], bool] | None
 
-_SIDE = 64  # pixels of the search along the smaller map; scale errors of 5 % stay below its features
+_SIDE = 96  # pixels of the search along the smaller map: finer structures tell places apart where little is in common
 _MOST_SIDE = 320  # pixels of the search along the larger map
 _MOST_PIXELS = 120_000  # of the finest level; uncertainty is far below its pixel then
 # When a place is believed (benchmark ``heights``).
