@@ -93,9 +93,9 @@ class Photographer:
         """Open files or a series in memory, and wait for it."""
         before = self.dock.workbench.session.series
         if isinstance(scan, Path):
-            self.dock.workbench.open_files([scan])
+            self.dock.workbench.opening.open_files([scan])
         else:
-            self.dock.workbench.open_series(scan)
+            self.dock.workbench.opening.open_series(scan)
         bench = self.dock.workbench
         self.wait(lambda: bench.session.series is not before and not bench.busy)
 
@@ -162,7 +162,7 @@ def measure(camera: Photographer) -> None:
         box.tool_box.activated.emit(box.tool_box.currentIndex())
         for spot, (top, left, bottom, right) in marks.items():
             box.draw_buttons[spot].click()
-            layer = bench.marks.layers[spot].layer
+            layer = bench.measuring.marks.layers[spot].layer
             if spot == "line":
                 layer.add_lines(np.array([[top, left], [bottom, right]]))
             else:
@@ -191,7 +191,7 @@ def measure(camera: Photographer) -> None:
     camera.wait(lambda: not bench.shown_run.levelling and not bench.busy)
     box.clear_button.click()
     box.toggle.click()
-    for drawn in bench.marks.layers.values():
+    for drawn in bench.measuring.marks.layers.values():
         drawn.remove()
 
 

@@ -125,7 +125,7 @@ def test_an_edit_of_the_hardware_takes_the_calibration_out(stepped: Any, told: l
     type_value(stepped, box, "200")
     stepped.click(box.measure_button)
     stepped.wait_until(lambda: stepped.session.found is not None)
-    stepped.workbench.use_calibration()
+    stepped.workbench.measuring.use_calibration()
     stepped.dock.detectors_panel.material_edit.entered.emit("Au")
     assert stepped.session.setup.slope_calibration is None
     assert "Calibrate again" in told[0]
@@ -222,7 +222,7 @@ def test_tilts_of_a_flat_calibrate_the_next_scan(window: Any, bump: Any, tmp_pat
     rows, _ = np.mgrid[:96, :96] * 20.0
     planes = [-rows * np.tan(np.radians(t)) for t in (-4, 0, 4)]
     scans = [simulate(p, bump.setup, 20.0, electrons_per_pixel=50_000)[:, 12:-12, 12:-12] for p in planes]
-    window.workbench.open_series(SemSeries.from_arrays(np.stack(scans), 20.0, detector_names="ABCD"))
+    window.workbench.opening.open_series(SemSeries.from_arrays(np.stack(scans), 20.0, detector_names="ABCD"))
     window.wait_until(lambda: not window.workbench.busy)
     window.session.set_setup(bump.setup)
     window.dock.show_step(2)

@@ -125,7 +125,7 @@ def test_three_clicks_make_a_level_plane(measured: Any) -> None:
     measured.click(box_of(measured).draw_buttons["points"])
     for count, place in enumerate([(60, 80), (10, 85), (62, 70), (60, 10)]):
         measured.drag(place, place)
-        layer = measured.workbench.marks.layers["points"].layer
+        layer = measured.workbench.measuring.marks.layers["points"].layer
         assert len(layer.data) == min(count + 1, 3), "the last three count"
     act(measured)
     measured.wait_until(lambda: bool(measured.workbench.shown_run.levelling))
@@ -149,7 +149,7 @@ def test_a_volume_of_an_ellipse_above_a_datum(measured: Any) -> None:
     assert figure.value == pytest.approx(2 * np.pi * 180**2 * 200, rel=0.15)
     assert 0 < figure.sigma < 0.2 * figure.value
     assert box.table.item(1, 1).text().endswith("µm³")
-    measured.viewer.layers.remove(measured.workbench.marks.layers["datum"].layer)
+    measured.viewer.layers.remove(measured.workbench.measuring.marks.layers["datum"].layer)
     act(measured)
     assert measured.session.measuring.lines[2].name == "Volume above zero", "a deleted datum is none"
 
@@ -303,11 +303,11 @@ def test_another_scan_takes_marks_and_figures_with_it(measured: Any, bump: Any) 
     choose(measured, "roughness")
     draw(measured, "inside", *FOOT)
     act(measured)
-    measured.workbench.open_series(bump.series())
+    measured.workbench.opening.open_series(bump.series())
     measured.wait_until(lambda: not measured.workbench.busy and measured.workbench.shown_run is None)
     assert measured.session.measuring.lines == ()
     assert measured.session.measuring.marks == {}
-    assert not any(drawn.exists for drawn in measured.workbench.marks.layers.values())
+    assert not any(drawn.exists for drawn in measured.workbench.measuring.marks.layers.values())
 
 
 @pytest.mark.parametrize("form", ["ellipse", "polygon"])
@@ -371,7 +371,7 @@ def test_a_rectangle_turned_with_the_mouse_is_what_is_reconstructed(window: Any,
 def test_a_series_says_what_it_needs(window: Any, bump: Any) -> None:
     images = np.stack([bump.images] * 2)
     series = SemSeries.from_arrays(images, 20.0, time_s=[0.0, 60.0], detector_names=list(bump.names))
-    window.workbench.open_series(series)
+    window.workbench.opening.open_series(series)
     window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     window.session.method = "photometric"
     window.dock.show_step(2)

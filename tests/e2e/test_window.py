@@ -126,7 +126,7 @@ def test_an_error_is_told_and_the_viewer_lives(
 def test_nan_pixels_do_not_stop_a_reconstruction(window: Any, bump: Any) -> None:
     series = bump.series()
     series.full_images[:, :2, 30:33, 60:64] = np.nan  # two segments left: no slope
-    window.workbench.open_series(series)
+    window.workbench.opening.open_series(series)
     window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     result = window.reconstruct()
     assert not result.valid[30:33, 60:64].any()
@@ -206,7 +206,7 @@ def test_closing_the_viewer_in_the_middle_of_a_run_is_clean(
 ) -> None:
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
-    dock.workbench.open_series(bump.series())
+    dock.workbench.opening.open_series(bump.series())
     wait_until(dock.reconstruct_button.isEnabled)
     dock.reconstruct_button.click()
     wait_until(slow.started.is_set)
@@ -220,7 +220,7 @@ def test_closing_the_viewer_while_images_are_added_is_clean(
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
     bench = dock.workbench
-    bench.open_series(bump.series())
+    bench.opening.open_series(bump.series())
     wait_until(lambda: bench.session.series is not None)
     assert len(viewer.layers) < 4
     viewer.close()
@@ -271,7 +271,7 @@ def test_the_time_slider_moves_surface_and_map(window: Any, bump: Any, tmp_path:
     from napari_sem4d.model import SemSeries
 
     series = SemSeries.from_arrays(images, pixel_size_nm=20.0, time_s=[0, 60, 120], detector_names=list("ABCD"))
-    window.workbench.open_series(series)
+    window.workbench.opening.open_series(series)
     window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     window.session.set_setup(bump.setup)
     window.reconstruct()
@@ -302,7 +302,7 @@ def test_only_the_scan_shown_of_a_series(window: Any, bump: Any) -> None:
     from napari_sem4d.model import HeightMap, SemSeries
 
     series = SemSeries.from_arrays(np.stack([bump.images] * 3), pixel_size_nm=20.0, detector_names=list("ABCD"))
-    window.workbench.open_series(series)
+    window.workbench.opening.open_series(series)
     window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
     window.viewer.dims.set_current_step(0, 2)
     window.dock.show_step(2)

@@ -333,7 +333,7 @@ class AfmBench:
         except InputError as error:
             tell_failure(error, "calibrate")
             return False
-        if not self._workbench.use_calibration():
+        if not self._workbench.measuring.use_calibration():
             return False
         tell(f"The z scale now comes from {self.afm.name}; save the setup on the Detectors step to keep it.")
         self._workbench.reconstruct(found.run.frame)

@@ -53,7 +53,7 @@ def open_demo(scan: Path, setup: Setup, pictures: Path | None = None) -> list[Pa
             bench.reconstruct()
 
     bench.busy_changed.connect(reconstruct)
-    bench.open_files([scan])
+    bench.opening.open_files([scan])
     if pictures is None:
         napari.run()
         return []

@@ -40,7 +40,7 @@ def open_sample(name: str) -> list[LayerData]:
     layers = [layer.as_layer_data_tuple() for layer in scan_layers(series, name, scan_limits(series))]
     viewer = napari.current_viewer()
     if viewer is not None:
-        workbench_of(viewer).expect(series, setup)
+        workbench_of(viewer).opening.expect(series, setup)
         viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
     return layers
 

@@ -334,7 +334,7 @@ class SimulateView:
         self._turns = Turns(self._viewer, [partial(self._remove, obsolete)], self.layers_changed.emit)
         self._turns.start()
         self.simulating.forget()
-        self._workbench.open_series(series)
+        self._workbench.opening.open_series(series)
 
     def _remove(self, layers: Sequence[Layer]) -> None:
         with self._viewer.layers.batched_update():  # one collection of garbage for all

@@ -2,60 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, proxy
 
 from napari.layers import Image, Layer
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
-from napari_sem4d.model import HeightMap, InputError, SemSeries, Setup
+from napari_sem4d.model import InputError
 from napari_sem4d.report.subject import Subject, subject_of
 from napari_sem4d.session import Result, Run, Session
-from napari_sem4d.session.afm_check import read_beside
-from napari_sem4d.session.areas import Area
-from napari_sem4d.session.calibration import Found, measure, measure_scan
-from napari_sem4d.session.measuring import TOOLS, Levelling, Read, Spot, level, read_figures
-from napari_sem4d.session.references import KINDS, Place, Reference
-from napari_sem4d.session.session import series_name
 from napari_sem4d.viewer.afm_bench import AfmBench
 from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.drawn_areas import Form
-from napari_sem4d.viewer.layers import Heights, Limits, scan_layers, scan_limits
-from napari_sem4d.viewer.measure_view import MeasureView
+from napari_sem4d.viewer.layers import Heights
+from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
+from napari_sem4d.viewer.opening import Opening
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
 from napari_sem4d.viewer.simulate_view import SimulateView
+from napari_sem4d.viewer.task import Task
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.watch import Watch
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
-# Under this key the image layers of a scan carry their series, whoever made them.
-SERIES_KEY = "sem4d_series"
-
 T = TypeVar("T")
-
-if TYPE_CHECKING:
-    from napari_sem4d.io.grouping import Grouping
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What reading files gave: a series, or a grouping that makes none yet and the reason.
-
-    ``layers`` are made with it, in the worker: the first one loads the registry of units, which takes half a second.
-    """
-
-    grouping: Grouping | None
-    series: SemSeries | None
-    limits: Mapping[str, Limits]
-    layers: Sequence[Image] = ()
-    problem: InputError | None = None
 
 
 class Workbench:
@@ -69,13 +43,11 @@ class Workbench:
 
     busy_changed: ClassVar[Signal] = Signal(str, description="What is being read or written, empty when nothing is")
     result_shown: ClassVar[Signal] = Signal(description="Another result, or none, is in the viewer")
-    measuring_progress: ClassVar[Signal] = Signal(float, description="Share of a measurement that is done")
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = proxy(viewer)
         self.session = Session()
         self.scan = ScanView(self._viewer, self.session)
-        self.marks = MeasureView(self._viewer, self.session)
         self.result: ResultView | None = None
         self._coming: ResultView | None = None
         self._next: tuple[Run | None, Prepared] | None = None
@@ -83,132 +55,22 @@ class Workbench:
         self.details = Details(self._viewer)
         self.simulate = SimulateView(self._viewer, self)
         self.busy = ""
-        self._limits: dict[str, Limits] = {}
-        self._new_layers: Sequence[Image] = ()
-        self._reading: Computation[Opened] | None = None
-        self._measuring: Computation[Any] | None = None
+        self.task = Task(self.set_busy)
+        self.measuring = MeasuringBench(self._viewer, self)
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
         self._watch: Watch | None = None
         self._converging_id = 0
         self._run_before: Run | None = None
-        self._shown_series: SemSeries | None = None
-        self._expected: tuple[SemSeries, Setup] | None = None
-        viewer.layers.events.inserted.connect(self._note_layer)
-        self.session.series_changed.connect(self._show_scan)
         self.session.run_changed.connect(self._stop_superseded)
+        self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
-        self._adopt()
+        self.opening.adopt()
 
     @property
     def result_heights(self) -> tuple[Image, ...]:
         """Height layers of the result that is shown and of the one that is coming."""
         return tuple(view.height for view in (self.result, self._coming) if view is not None)
-
-    # Opening -------------------------------------------------------------------------------------------------
-
-    def open_files(self, paths: Sequence[str | Path]) -> None:
-        """Read the files of a scan or a series (folders: all images in them) and show them."""
-        chosen = [Path(p) for p in paths]
-        self._open(lambda: _read_files(chosen), f"Reading {len(chosen)} file{'s' * (len(chosen) != 1)} …")
-
-    def open_grouping(self, grouping: Grouping) -> None:
-        """Read the files again after the user has corrected what is what."""
-        pixel_size_nm = self.session.series.pixel_size_nm if self.session.series is not None else None
-        self._open(lambda: _read_grouping(grouping, pixel_size_nm), "Reading the files again …", correcting=True)
-
-    def open_series(self, series: SemSeries) -> None:
-        """Take a series that is already in memory."""
-        self._open(lambda: _opened(None, series), "Opening the scan …")
-
-    def _open(self, read: Callable[[], Opened], busy: str, *, correcting: bool = False) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-
-        def take(opened: Opened) -> None:
-            if self._reading is reading:
-                self._reading = None
-                self._take_opened(opened, correcting)
-
-        def fail(error: Exception) -> None:
-            if self._reading is reading:
-                self._reading = None
-                self._set_busy("")
-                tell_failure(error, "open the files")
-                self.session.series_changed.emit()  # views show again what is open
-
-        reading = Computation(lambda progress, should_stop: read(), on_result=take, on_error=fail)
-        self._reading = reading
-        self._set_busy(busy)
-        reading.start()
-
-    def _take_opened(self, opened: Opened, correcting: bool) -> None:
-        if opened.series is not None:
-            self._limits = dict(opened.limits)
-            self._new_layers = opened.layers
-            self.session.set_series(opened.series, opened.grouping)  # shows it, too
-        elif opened.grouping is not None and opened.problem is not None:
-            self._set_busy("")
-            self.session.set_grouping(opened.grouping, str(opened.problem))
-            if not correcting:  # while the user swaps names, every step in between is wrong: the panel says so
-                tell_failure(opened.problem, "open the files")
-
-    def _show_scan(self) -> None:
-        series = self.session.series
-        if series is not None and series is not self._shown_series:
-            self._shown_series = series
-            self._forget_result()
-            layers = self._new_layers or scan_layers(series, self.session.name, self._limits)
-            self._new_layers = ()
-            self._set_busy(self.busy or "Showing the scan …")
-            self.scan.show(layers, lambda: self._set_busy(""))
-
-    # Scans that a reader or the sample put into the viewer ----------------------------------------------------
-
-    def expect(self, series: SemSeries, setup: Setup) -> None:
-        """Use ``setup`` for a series whose layers are about to come."""
-        self._expected = series, setup
-
-    def _note_layer(self, event: Any) -> None:
-        if self._foreign_series(event.value) is not None:
-            QTimer.singleShot(0, self._adopt)  # when the layers of all segments are in
-
-    def _foreign_series(self, layer: Any) -> SemSeries | None:
-        series = layer.metadata.get(SERIES_KEY)
-        return series if isinstance(series, SemSeries) and series is not self._shown_series else None
-
-    def _adopt(self) -> None:
-        series = next((s for layer in reversed(self._viewer.layers) if (s := self._foreign_series(layer))), None)
-        if series is None:
-            return
-        layers = [layer for layer in self._viewer.layers if layer.metadata.get(SERIES_KEY) is series]
-        channels = (*series.detector_names, *series.others)
-        self._limits = {name: tuple(layer.contrast_limits) for name, layer in zip(channels, layers, strict=False)}
-        self._shown_series = series
-        self._forget_result()
-        self.scan.adopt(layers)
-        if self._reading is None:
-            self._set_busy("")
-        self.session.set_series(series)
-        if self._expected is not None and self._expected[0] is series:
-            self.session.set_setup(self._expected[1])
-        self._expected = None
-        self._find_grouping(series)
-
-    def _find_grouping(self, series: SemSeries) -> None:
-        sources = sorted({m.source for m in series.channel_metadata if m.source})
-        if len(series) > 1 or not sources:
-            return
-
-        def take(grouping: Grouping) -> None:
-            if self.session.series is series and grouping.segments == series.detector_names:
-                self.session.note_grouping(grouping)
-
-        Computation(
-            lambda progress, should_stop: _group(sources),
-            on_result=take,
-            on_error=lambda error: None,  # the scan is open; only the table of its files stays empty
-        ).start()
 
     # Reconstructing ------------------------------------------------------------------------------------------
 
@@ -249,8 +111,7 @@ class Workbench:
 
     def cancel(self) -> None:
         """Stop the run or the measurement that is going on; its inputs and all earlier results stay."""
-        if self._measuring is not None:
-            self._measuring.cancel()
+        self.task.cancel()
         run = self.session.current_run
         if run is not None:
             self.session.cancel_run(run.id)
@@ -295,7 +156,7 @@ class Workbench:
         if before is not None:
             self.show_run(before)
         else:
-            self._forget_result()
+            self.forget_result()
 
     # Results -------------------------------------------------------------------------------------------------
 
@@ -335,7 +196,7 @@ class Workbench:
             tell_failure(InputError("There is no result to save yet: press Reconstruct first."), "save")
             return
         save = partial(_save_heights, run.result, target, most_faces)
-        self._work_out(save, lambda _: tell(f"Saved {target}"), f"save {target.name}")
+        self.task.start(save, lambda _: tell(f"Saved {target}"), f"save {target.name}")
 
     def save_report(self, path: str | Path) -> None:
         """Write a report of the shown result and of its comparison to an .html or .pdf file."""
@@ -348,7 +209,7 @@ class Workbench:
         except InputError as error:
             tell_failure(error, "report")
             return
-        self._work_out(save, lambda _: tell(f"Saved {target}"), f"write the report {target.name}")
+        self.task.start(save, lambda _: tell(f"Saved {target}"), f"write the report {target.name}")
 
     def draw(self, purpose: Purpose, form: Form | None = None) -> None:
         """Let the user draw the region to reconstruct, the level area or where a reference object is."""
@@ -357,118 +218,6 @@ class Workbench:
             self.scan.draw(purpose, form)
         except InputError as error:
             tell_failure(error, "draw on the image")
-
-    # Levelling and measuring ---------------------------------------------------------------------------------
-
-    def mark(self, spot: Spot, form: Form = "rectangle") -> None:
-        """Let the user mark on the shown map where something is to be levelled or measured."""
-        if self.result is None or self.shown_run is None:
-            tell_failure(InputError("There is no height map to draw on yet: press Reconstruct first."), "draw")
-            return
-        self.details.hide("images")
-        self.marks.draw(spot, self.result.height, self.shown_run.place, form)
-
-    def use_tool(self) -> None:
-        """Level the shown map with the chosen tool and marks, or read its figures."""
-        run, measuring = self.shown_run, self.session.measuring
-        if run is None or not isinstance(run.result, HeightMap) or run.unlevelled is None:
-            error = InputError("This needs the height map of one scan: choose 'Only the scan shown' and reconstruct.")
-            tell_failure(error, "measure")
-        elif measuring.missing:
-            tell_failure(InputError(f"Not marked yet: {measuring.missing}. Draw on the map."), "measure")
-        elif TOOLS[measuring.tool].levels:
-            ((spot, _),) = TOOLS[measuring.tool].spots.items()
-            self._level(run, run.unlevelled, (*run.levelling, Levelling(measuring.tool, measuring.marks[spot])))
-        else:
-            result, tool, marks, check = run.result, measuring.tool, measuring.marks, self.session.afm.check
-            read = partial(read_figures, result, tool, marks, measuring.settings)
-
-            def work(progress: Progress, should_stop: ShouldStop) -> Read:
-                found = read(progress=progress, should_stop=should_stop)
-                return found if check is None else read_beside(found, check, result, tool, marks)
-
-            self._work_out(work, lambda found: measuring.add(found, run.id), "measure")
-
-    def undo_levelling(self) -> None:
-        """Take the last levelling of the shown map back."""
-        run = self.shown_run
-        if run is not None and run.unlevelled is not None and run.levelling:
-            self._level(run, run.unlevelled, run.levelling[:-1])
-
-    def _level(self, run: Run, unlevelled: HeightMap, steps: Sequence[Levelling]) -> None:
-        def take(result: HeightMap) -> None:
-            levelled = self.session.level_run(run.id, steps, result)
-            if levelled is not None:
-                self.show_run(levelled)
-
-        self._work_out(lambda progress, should_stop: level(unlevelled, steps), take, "level the map")
-
-    @property
-    def is_measuring(self) -> bool:
-        """Whether something is being levelled or measured."""
-        return self._measuring is not None
-
-    def _work_out(self, function: Callable[[Progress, ShouldStop], T], take: Callable[[T], object], doing: str) -> None:
-        """Compute off the GUI thread, while the window says that it is busy."""
-
-        def end() -> None:
-            self._measuring = None
-            self._set_busy("")
-
-        def done(outcome: T) -> None:
-            end()
-            take(outcome)
-
-        def fail(error: Exception) -> None:
-            end()
-            tell_failure(error, doing)
-
-        self._measuring = Computation(
-            function, on_result=done, on_error=fail, on_cancel=end, on_progress=self.measuring_progress.emit
-        )
-        self._set_busy(f"{doing[0].upper()}{doing[1:]} …")
-        self._measuring.start()
-
-    # Calibrating ---------------------------------------------------------------------------------------------
-
-    def measure_reference(self) -> None:
-        """Measure the reference, on the shown result or on the open scan; the session gets what was found."""
-        session, series = self.session, self.session.series
-        reference, marks = session.reference, dict(session.marks)
-        try:
-            work = self._measurement(reference, marks)
-        except InputError as error:
-            tell_failure(error, "measure the reference")
-            return
-
-        def take(found: Found) -> None:
-            # else it is about another scan, or what was marked before
-            if session.series is series and (reference, marks) == (session.reference, session.marks):
-                session.set_found(found)
-
-        self._work_out(lambda progress, should_stop: work(), take, "measure the reference")
-
-    def _measurement(self, reference: Reference, marks: Mapping[Place, Area]) -> Callable[[], Found]:
-        """Return what measures a reference, with the inputs as they are now."""
-        run, session = self.shown_run, self.session
-        if KINDS[reference.kind].on_map:
-            if run is None:
-                raise InputError("There is no height map to measure on yet: press Reconstruct first.")
-            return partial(measure, run, reference, marks)
-        obstacle, series, setup = session.obstacle(), session.series, session.setup
-        if obstacle or series is None or setup is None:
-            raise InputError(obstacle)
-        frame = self.scan.shown_frame()
-        return partial(measure_scan, series, setup, reference, level_region=session.level_region, frame=frame)
-
-    def use_calibration(self) -> bool:
-        """Put the measured calibration into the setup; False, and the user is told, when that is not possible."""
-        try:
-            self.session.use_found()
-        except InputError as error:
-            tell_failure(error, "calibrate")
-            return False
-        return True
 
     def _show(self, run: Run | None, prepared: Prepared) -> None:
         """Show the result of a run, or with None a surface that still converges."""
@@ -503,7 +252,8 @@ class Workbench:
         self.details.clear()
         return view.discard() if view is not None else ()
 
-    def _forget_result(self) -> None:
+    def forget_result(self) -> None:
+        """Take the shown result out of the viewer; its run stays."""
         if self._coming is not None or self.result is not None:
             ResultView.give_back(self._viewer, self._discard_result())
             self.result_shown.emit()
@@ -511,7 +261,8 @@ class Workbench:
     def _note_failure(self, error: Exception, doing: str) -> None:
         tell_failure(error, doing)
 
-    def _set_busy(self, text: str) -> None:
+    def set_busy(self, text: str) -> None:
+        """Say what is being read or written; an empty text when nothing is."""
         self.busy = text
         self.busy_changed.emit(text)
 
@@ -528,31 +279,6 @@ def workbench_of(viewer: Any) -> Workbench:
     if viewer not in _workbenches:
         _workbenches[viewer] = Workbench(viewer)
     return _workbenches[viewer]
-
-
-def _group(paths: Sequence[str | Path]) -> Grouping:
-    from napari_sem4d.io.grouping import propose_grouping
-
-    return propose_grouping(paths)
-
-
-def _read_files(paths: list[Path]) -> Opened:
-    return _read_grouping(_group(paths), None)
-
-
-def _read_grouping(grouping: Grouping, pixel_size_nm: float | None) -> Opened:
-    from napari_sem4d.io.sem import read_sem
-
-    try:
-        series = read_sem(grouping, pixel_size_nm=pixel_size_nm)
-    except InputError as error:
-        return Opened(grouping, None, {}, problem=error)
-    return _opened(grouping, series)
-
-
-def _opened(grouping: Grouping | None, series: SemSeries) -> Opened:
-    limits = scan_limits(series)
-    return Opened(grouping, series, limits, scan_layers(series, series_name(series), limits))
 
 
 def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: ShouldStop) -> tuple[Result, Prepared]:

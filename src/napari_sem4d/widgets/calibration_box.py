@@ -87,7 +87,7 @@ class CalibrationBox(Fold):
         self.marked = sentence()
         self.measure_button = QPushButton("&Measure")
         self.measure_button.setToolTip("Measure the reference; nothing is changed yet")
-        self.measure_button.clicked.connect(self._workbench.measure_reference)
+        self.measure_button.clicked.connect(self._workbench.measuring.measure_reference)
         self.use_button = QPushButton()
         self.use_button.setToolTip("Put the calibration into the setup; save it on the Detectors step")
         self.use_button.clicked.connect(self._use)
@@ -180,7 +180,7 @@ class CalibrationBox(Fold):
         self._workbench.draw(place)
 
     def _use(self) -> None:
-        if self._workbench.use_calibration() and not KINDS[self._session.reference.kind].is_flat:
+        if self._workbench.measuring.use_calibration() and not KINDS[self._session.reference.kind].is_flat:
             run = self._workbench.shown_run
             self._workbench.reconstruct(run.frame if run is not None else None)
 

@@ -43,7 +43,7 @@ class DataPanel(QWidget):
         self._workbench = workbench
         self._session = workbench.session
         self.drop_area = DropArea()
-        self.drop_area.dropped.connect(workbench.open_files)
+        self.drop_area.dropped.connect(workbench.opening.open_files)
         self.summary = sentence()
         self.problem = Messages("⚠")
         self.body = QWidget()
@@ -65,7 +65,7 @@ class DataPanel(QWidget):
 
     def _build_table(self, layout: QVBoxLayout) -> None:
         self.files = FilesModel(self)
-        self.files.corrected.connect(self._workbench.open_grouping)
+        self.files.corrected.connect(self._workbench.opening.open_grouping)
         self.table = QTableView()
         self.table.setObjectName("files_table")
         self.table.setModel(self.files)

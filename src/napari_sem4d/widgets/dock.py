@@ -74,7 +74,7 @@ class ReconstructDock(QWidget):
         follow(self, self._session.run_changed, self._show_run)
         follow(self, self.workbench.busy_changed, self.refresh)
         follow(self, self._session.afm.opened, partial(self._turn_to, self.afm_panel))
-        follow(self, self.workbench.measuring_progress, self._show_measuring)
+        follow(self, self.workbench.task.progressed, self._show_measuring)
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
 
@@ -146,7 +146,7 @@ class ReconstructDock(QWidget):
         obstacle = self._session.obstacle()
         busy = self.workbench.busy
         self.reconstruct_button.setEnabled(not running and not obstacle and not busy)
-        self.cancel_button.setEnabled(running or self.workbench.is_measuring)
+        self.cancel_button.setEnabled(running or self.workbench.task.is_going_on)
         self._show_convergence(run if running else None)
         self.progress.setVisible(running or bool(busy))
         if running and run is not None:
@@ -172,7 +172,7 @@ class ReconstructDock(QWidget):
             self.curve.show_values(run.chi_square)
 
     def _show_measuring(self, share: float) -> None:
-        if share > 0.0 and self.workbench.is_measuring:
+        if share > 0.0 and self.workbench.task.is_going_on:
             self.progress.setRange(0, 100)
             self.progress.setValue(round(100 * share))
 

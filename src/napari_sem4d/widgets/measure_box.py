@@ -148,10 +148,10 @@ class MeasureBox(Fold):
     def _act_row(self) -> QHBoxLayout:
         self.act_button = QPushButton()
         self.act_button.setToolTip("Use the tool on the shown height map")
-        self.act_button.clicked.connect(self._workbench.use_tool)
+        self.act_button.clicked.connect(self._workbench.measuring.use_tool)
         self.undo_button = QPushButton("U&ndo levelling")
         self.undo_button.setToolTip("Take the last levelling of the shown map back")
-        self.undo_button.clicked.connect(self._workbench.undo_levelling)
+        self.undo_button.clicked.connect(self._workbench.measuring.undo_levelling)
         act = QHBoxLayout()
         act.addWidget(self.act_button)
         act.addWidget(self.undo_button)
@@ -275,7 +275,7 @@ class MeasureBox(Fold):
             self.refresh()
 
     def _draw(self, spot: Spot, checked: bool = False) -> None:
-        self._workbench.mark(spot, self.form_box.currentData())
+        self._workbench.measuring.mark(spot, self.form_box.currentData())
 
     def _copy_table(self) -> None:
         self._copy(table_text(self._measuring.lines))
