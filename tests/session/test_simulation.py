@@ -19,7 +19,6 @@ from napari_sem4d.session.simulation import (
     ENGINE_WORDS,
     Simulating,
     carry_out,
-    duration_words,
     expected_seconds,
     with_grey_levels,
 )
@@ -144,4 +143,3 @@ def test_progress_tells_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -
     simulating.end(None, "no memory")
     assert not simulating.is_running
     assert simulating.error == "no memory"
-    assert [duration_words(s) for s in (0.2, 40.0, 200.0, 7500.0)] == ["1 s", "40 s", "3 min", "2 h"]

@@ -18,6 +18,7 @@ from napari_sem4d.physics.engines import MonteCarlo
 from napari_sem4d.physics.instrument import simulate
 from napari_sem4d.physics.montecarlo.run import electrons_of_passes
 from napari_sem4d.session.relief import SMALLEST_SIDE, Relief
+from napari_sem4d.session.remaining import RemainingTime
 
 EngineName = Literal["analytic", "vift", "montecarlo"]
 
@@ -47,7 +48,6 @@ ENGINE_WORDS: Mapping[EngineName, EngineWords] = {
 MONTE_CARLO_ELECTRONS = 200.0
 """A pixel, to begin with: 7 to 15 % of noise."""
 
-_TOO_EARLY_S = 1.0  # to tell from the beginning how long the rest will take
 _TRIAL_S = 1.0  # of electrons: what an estimate of the time rests on
 
 
@@ -233,15 +233,6 @@ class _Trial:
         return passes * drawing + rate
 
 
-def duration_words(seconds: float) -> str:
-    """Return a time as people say it: 40 s, 3 min, 2 h."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h"
-
-
 class Simulating:
     """The simulation of one window: what is ordered, how far it is, what came out.
 
@@ -277,7 +268,7 @@ class Simulating:
         self.expected_s: float | None = None
         self.error = ""
         self.simulation: Simulation | None = None
-        self._began_s = 0.0
+        self._remaining = RemainingTime()
 
     @property
     def is_running(self) -> bool:
@@ -329,14 +320,14 @@ class Simulating:
     def begin(self) -> None:
         """Note that images are being computed."""
         self.share, self.remaining_s, self.error = 0.0, None, ""
-        self._began_s = time.monotonic()
+        self._remaining = RemainingTime()
         self.changed.emit()
 
     def note(self, share: float) -> None:
         """Note how far it is."""
         self.share = share
-        gone = time.monotonic() - self._began_s
-        self.remaining_s = gone * (1.0 - share) / share if share > 0 and gone > _TOO_EARLY_S else None
+        self._remaining.note(share)
+        self.remaining_s = self._remaining.seconds()
         self.progressed.emit()
 
     def end(self, simulation: Simulation | None, error: str = "") -> None:

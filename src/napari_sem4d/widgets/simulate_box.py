@@ -25,7 +25,8 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.model import InputError
 from napari_sem4d.session.relief import Relief
-from napari_sem4d.session.simulation import ENGINE_WORDS, Simulation, duration_words
+from napari_sem4d.session.remaining import duration_words, left_words
+from napari_sem4d.session.simulation import ENGINE_WORDS, Simulation
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.simulate_view import Look
 from napari_sem4d.viewer.workbench import Workbench
@@ -249,8 +250,7 @@ class SimulateBox(Fold):
     def _time_words(self) -> str:
         simulating = self._simulating
         if simulating.is_running:
-            left = simulating.remaining_s
-            return "Simulating …" if left is None else f"Simulating: about {duration_words(left)} left."
+            return f"Simulating …{left_words(simulating.remaining_s)}"
         if simulating.engine != "montecarlo" or not self.toggle.isChecked():
             return ""
         expected = simulating.expected_s
