@@ -15,8 +15,9 @@ help: ## list what can be made
 setup: ## make .venv ready: Python packages, Qt, system libraries
 	@bash scripts/bootstrap
 
+# One process per core, each with one thread: they must not wait for each other's threads.
 test: setup ## run all tests; ARGS="-k facets" passes arguments to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check
