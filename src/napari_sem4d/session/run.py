@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
@@ -11,6 +13,7 @@ from napari_sem4d.model.region import Roi
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.measuring import Levelling
+from napari_sem4d.session.versions import library_versions
 
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.reconstruct import Method
@@ -29,6 +32,8 @@ class Run:
         Grows by one with each run of a session; a result that comes back under another id is dropped.
     name : str
         Short name of the scan, for layer names and file names.
+    title : str
+        What the user calls the run; empty for its usual name, see :attr:`label`.
     series, setup, region, outline, level_region, frame, method, seed, start
         The inputs, frozen when the run was started. ``region`` None means the whole image, ``outline`` None all of
         the region, ``frame`` None all scans of the series, ``start`` None the photometric surface.
@@ -47,6 +52,17 @@ class Run:
         What made ``result`` of it.
     error : str
         What went wrong and what to do, set when the state is "failed".
+    region_id, region_name
+        Of the drawn region that it belongs to, 0 and empty for the whole image. The region may be moved or deleted
+        later, ``region`` and ``outline`` say where it was.
+    began_s : float
+        When it was started, seconds since 1970.
+    seconds : float or None
+        How long it took, None while it is going on.
+    versions : mapping
+        Of the program and of the libraries that compute.
+    input_hashes : mapping
+        SHA-256 of the files of the scan by their paths; empty until they were read for it.
     """
 
     id: int
@@ -68,6 +84,18 @@ class Run:
     unlevelled: HeightMap | None = None
     levelling: tuple[Levelling, ...] = ()
     error: str = ""
+    title: str = ""
+    region_id: int = 0
+    region_name: str = ""
+    began_s: float = field(default_factory=time.time)
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+    input_hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name in lists: as the user gave it, or else scan, region and method."""
+        return self.title or ", ".join(part for part in (self.name, self.region_name, self.method) if part)
 
     @property
     def is_running(self) -> bool:

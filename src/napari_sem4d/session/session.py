@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +20,7 @@ from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.run import Result, Run
+from napari_sem4d.session.runs import Runs
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -58,8 +58,8 @@ class Session:
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
         self.measuring = Measuring()
-        self._runs: dict[int, Run] = {}
-        self._current_id = 0
+        self.run_list = Runs()
+        self.run_list.changed.connect(self._tell_run)
         self.afm = Afm(self)
 
     # The scan ---------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ class Session:
 
         A setup that the user made or loaded stays when it names the same segments, otherwise one is proposed.
         """
-        self._supersede()
+        self.run_list.give_up()
         self.series = series
         self.grouping = grouping
         self.grouping_problem = ""
@@ -100,7 +100,7 @@ class Session:
         problem : str
             Why they do not, with the remedy.
         """
-        self._supersede()
+        self.run_list.give_up()
         self.grouping = grouping
         self.grouping_problem = problem
         self.series_changed.emit()
@@ -114,7 +114,7 @@ class Session:
         """Use the pixel size that the user gave."""
         series = self._need_series()
         if pixel_size_nm != series.pixel_size_nm:
-            self._supersede()
+            self.run_list.give_up()
             self.series = series.with_pixel_size(pixel_size_nm)
             self.measuring.forget()
             self.series_changed.emit()
@@ -124,7 +124,7 @@ class Session:
         series = self._need_series()
         if crop != series.region:
             cropped = series.with_region(crop)
-            self._supersede()
+            self.run_list.give_up()
             self.series = cropped
             self._forget_places()
             self.series_changed.emit()
@@ -275,17 +275,17 @@ class Session:
     @property
     def runs(self) -> tuple[Run, ...]:
         """All runs of the session, oldest first."""
-        return tuple(self._runs.values())
+        return self.run_list.all
 
     @property
     def current_run(self) -> Run | None:
-        """The run started last; None before the first."""
-        return self._runs.get(self._current_id)
+        """The run started last; None before the first, and when it was deleted."""
+        return self.run_list.current
 
     @property
     def last_result(self) -> Run | None:
         """The last run that ended with a result."""
-        return next((run for run in reversed(self.runs) if run.state == "done"), None)
+        return self.run_list.last_result
 
     def start_run(self, frame: int | None = None) -> Run:
         """Freeze the inputs into a new run; a run still going on is given up.
@@ -300,100 +300,55 @@ class Session:
         InputError
             If something is missing; the message says what.
         """
-        obstacle = self.obstacle()
-        if obstacle or self.series is None or self.setup is None:
+        obstacle, series, setup = self.obstacle(), self.series, self.setup
+        if obstacle or series is None or setup is None:
             raise InputError(obstacle)
-        self._supersede()
-        self._current_id += 1
-        single = len(self.series) == 1
-        run = Run(
-            id=self._current_id,
-            name=self.name,
-            series=self.series,
-            setup=self.setup,
-            region=self.region,
-            outline=self.outline,
-            level_region=self.level_region,
-            frame=0 if single else frame,
-            method=self.method,
-            seed=self.seed,
-            start=self.start if METHOD_WORDS[self.method].converges and (frame is not None or single) else None,
+        single = len(series) == 1
+        return self.run_list.start(
+            lambda run_id: Run(
+                id=run_id,
+                name=self.name,
+                series=series,
+                setup=setup,
+                region=self.region,
+                outline=self.outline,
+                level_region=self.level_region,
+                frame=0 if single else frame,
+                method=self.method,
+                seed=self.seed,
+                start=self.start if METHOD_WORDS[self.method].converges and (frame is not None or single) else None,
+            )
         )
-        self._store(run)
-        return run
 
     def report_progress(self, run_id: int, progress: float) -> bool:
         """Note how far a run is; returns False, and changes nothing, for a stale run."""
-        run = self._live(run_id)
-        if run is not None:
-            self._store(replace(run, progress=min(max(progress, run.progress), 1.0)))
-        return run is not None
+        return self.run_list.report_progress(run_id, progress)
 
     def report_step(self, run_id: int, chi_square: Sequence[float]) -> bool:
         """Note how well each step of a run fits the images; returns False, and changes nothing, for a stale run."""
-        run = self._live(run_id)
-        if run is not None:
-            self._store(replace(run, chi_square=tuple(chi_square)))
-        return run is not None
+        return self.run_list.report_step(run_id, chi_square)
 
     def end_run_early(self, run_id: int) -> bool:
         """Note that a run is to keep what it has; returns False for one that has nothing to keep yet or has ended."""
-        run = self._live(run_id)
-        if run is None or not run.chi_square or run.ending_early:
-            return False
-        self._store(replace(run, ending_early=True))
-        return True
+        return self.run_list.end_early(run_id)
 
     def finish_run(self, run_id: int, result: Result) -> bool:
         """Take the result of a run; returns False, and drops the result, for a stale run."""
-        run = self._live(run_id)
-        if run is not None:
-            steps = tuple(result.provenance.get("chi_square", run.chi_square))  # the last ones may not have been told
-            unlevelled = result if isinstance(result, HeightMap) else None
-            done = replace(run, state="done", progress=1.0, result=result, unlevelled=unlevelled, chi_square=steps)
-            self._store(done)
-        return run is not None
+        return self.run_list.finish(run_id, result)
 
     def level_run(self, run_id: int, levelling: Sequence[Levelling], result: HeightMap) -> Run | None:
-        """Take the levelled map of a run in place of the one before; returns None for a run without a map.
-
-        Parameters
-        ----------
-        run_id : int
-        levelling : sequence of Levelling
-            All that was done to the map since it was reconstructed, in order; empty for the map as it was.
-        result : HeightMap
-        """
-        run = self._runs.get(run_id)
-        if run is None or run.unlevelled is None:
-            return None
-        levelled = replace(run, levelling=tuple(levelling), result=result)
-        self._store(levelled)
-        return levelled
+        """Take the levelled map of a run in place of the one before; returns None for a run without a map."""
+        return self.run_list.level(run_id, levelling, result)
 
     def fail_run(self, run_id: int, error: str) -> bool:
         """Note why a run failed; returns False, and changes nothing, for a stale run."""
-        run = self._live(run_id)
-        if run is not None:
-            self._store(replace(run, state="failed", error=error))
-        return run is not None
+        return self.run_list.fail(run_id, error)
 
     def cancel_run(self, run_id: int) -> bool:
         """Give a run up; returns False for one that had already ended."""
-        run = self._live(run_id)
-        if run is not None:
-            self._store(replace(run, state="cancelled"))
-        return run is not None
+        return self.run_list.cancel(run_id)
 
-    def _live(self, run_id: int) -> Run | None:
-        run = self._runs.get(run_id)
-        return run if run is not None and run_id == self._current_id and run.is_running else None
-
-    def _supersede(self) -> None:
-        self.cancel_run(self._current_id)
-
-    def _store(self, run: Run) -> None:
-        self._runs[run.id] = run
+    def _tell_run(self, run: Run) -> None:
         self.run_changed.emit(run)
 
     def _need_series(self) -> SemSeries:
