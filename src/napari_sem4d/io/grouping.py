@@ -13,9 +13,9 @@ from napari_sem4d.io.header import PlaneHeader
 from napari_sem4d.io.names import MOST_DETECTORS, NameParts, natural_key, parse_names
 from napari_sem4d.io.scan_file import SUFFIXES, is_own_result, read_headers
 from napari_sem4d.io.signals import is_other, is_segment
-from napari_sem4d.model import InputError
+from napari_sem4d.model import InputError, PlaneSource
 
-__all__ = ["Entry", "Grouping", "image_files", "propose_grouping"]
+__all__ = ["Entry", "Grouping", "grouping_of", "image_files", "propose_grouping"]
 
 _NAMELESS = "image"
 
@@ -52,6 +52,24 @@ def propose_grouping(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[
             f"no image is known to come from a segment of a BSE detector ({', '.join({e.channel: 0 for e in entries})})"
         )
     return Grouping(tuple(entries), tuple(notes))
+
+
+def grouping_of(planes: Iterable[PlaneSource]) -> Grouping:
+    """Return the grouping of planes that were sorted before; only their headers are read.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or has fewer planes than before.
+    """
+    given = list(planes)
+    headers: dict[tuple[str, int], PlaneHeader] = {}
+    for path in dict.fromkeys(plane.path for plane in given):
+        headers.update({(path, header.page): _light(header) for header in read_headers(Path(path))})
+    for plane in given:
+        if (plane.path, plane.page) not in headers:
+            raise InputError(f"{plane.path} has no page {plane.page + 1} any more; give the file as it was")
+    return Grouping(tuple(Entry(headers[at.path, at.page], at.channel, at.time_index, at.is_segment) for at in given))
 
 
 def _with_compass(entries: list[Entry]) -> list[Entry]:

@@ -14,7 +14,7 @@ from napari_sem4d.io.databar import image_region
 from napari_sem4d.io.grouping import SIMULTANEOUS_S, Entry, Grouping, propose_grouping
 from napari_sem4d.io.header import Details, PlaneHeader
 from napari_sem4d.io.scan_file import read_headers, read_pixels
-from napari_sem4d.model import Region, ScanMetadata, SemSeries
+from napari_sem4d.model import PlaneSource, Region, ScanMetadata, SemSeries
 from napari_sem4d.model.series import integer_range
 
 # Clipped pixels below this share (of one detector's first image) are hot pixels and the like.
@@ -80,6 +80,7 @@ def read_sem(
         simultaneous=_simultaneous([planes[0] for planes in segments]),
         saturation=saturation,
         warnings=tuple(dict.fromkeys(warnings)),
+        planes=tuple(PlaneSource(str(e.path), e.page, e.channel, e.time_index, e.is_segment) for e in grouping.entries),
     )
 
 

@@ -4,7 +4,7 @@ from napari_sem4d.model.errors import Cancelled, InputError
 from napari_sem4d.model.height import Figure, HeightMap, HeightSeries, Reason, ZScaleSource
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.scale_budget import BudgetLine, ScaleBudget
-from napari_sem4d.model.series import ScanMetadata, SemSeries
+from napari_sem4d.model.series import AbsentImages, PlaneSource, ScanMetadata, SemSeries
 from napari_sem4d.model.setup import (
     AnnularSegment,
     Contribution,
@@ -19,6 +19,7 @@ from napari_sem4d.model.setup import (
 from napari_sem4d.model.specimen import Specimen
 
 __all__ = [
+    "AbsentImages",
     "AnnularSegment",
     "BudgetLine",
     "Cancelled",
@@ -29,6 +30,7 @@ __all__ = [
     "HeightMap",
     "HeightSeries",
     "InputError",
+    "PlaneSource",
     "Reason",
     "Region",
     "Ring",

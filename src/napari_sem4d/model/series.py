@@ -48,6 +48,54 @@ class ScanMetadata(BaseModel):
     raw: Mapping[str, str] = Field(default_factory=dict, description="All vendor entries as text")
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneSource:
+    """Where one image of a series comes from, and what it was taken for: enough to open it again.
+
+    Attributes
+    ----------
+    path : str
+    page : int
+        Number of the plane in its file, counted from 0.
+    channel : str
+    time_index : int
+        Number of the scan, counted from 0.
+    is_segment : bool
+    """
+
+    path: str
+    page: int
+    channel: str
+    time_index: int
+    is_segment: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentImages:
+    """Stands in for images whose files are not there: it has their shape, and says why it has no pixels.
+
+    Attributes
+    ----------
+    shape : (t, detector, y, x)
+    dtype : numpy dtype
+    problem : str
+        Which files are missing, and what to do.
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    problem: str
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Tell the reader of a pixel that there is none."""
+        raise InputError(self.problem)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SemSeries:
     """One or more scans of the same place through the same detectors.
@@ -72,6 +120,8 @@ class SemSeries:
     saturation : (low, high) of float or None
         Grey levels at which the recorded format clips; None when unknown (floating point).
     warnings : tuple of str
+    planes : tuple of PlaneSource
+        Of all channels; empty for arrays that no file was read for.
     """
 
     full_images: Any
@@ -84,6 +134,7 @@ class SemSeries:
     simultaneous: bool | None = None
     saturation: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    planes: tuple[PlaneSource, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.full_images.shape)
@@ -154,6 +205,11 @@ class SemSeries:
         """Images (t, detector, y, x) without the data bar, lazy when the series is."""
         rows, columns = self.region.slices
         return self.full_images[:, :, rows, columns]
+
+    @property
+    def absence(self) -> str:
+        """Why the images cannot be read, with the remedy; empty when they can."""
+        return self.full_images.problem if isinstance(self.full_images, AbsentImages) else ""
 
     @property
     def frame_shape(self) -> tuple[int, int]:
