@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.metrology.figures import profile, step_height, volume
+from napari_sem4d.metrology.figures import LinePlaces, heights_between, linear_figures, profile, step_height, volume
 from napari_sem4d.model import InputError
 
 SHAPE = (60, 80)
@@ -140,3 +140,20 @@ def test_in_arbitrary_units_nothing_is_in_nanometres_alone(as_map: Any) -> None:
     result = as_map(np.zeros(SHAPE))
     assert volume(result, EVERYWHERE).unit == "a.u. nm²"
     assert step_height(result, LEFT, RIGHT).unit == "a.u."
+
+
+def test_heights_between_pixels_are_linear_and_a_neighbour_that_does_not_count_may_be_missing() -> None:
+    row, column = np.mgrid[:6, :9]
+    z = (3.0 * row - 2.0 * column).astype(np.float32)
+    z[2, 5] = np.nan
+    places = np.array([[0.5, 5.0, 2.0, 2.0, 6.0, 5.0], [0.25, 8.0, 4.0, 4.5, 1.0, 8.1]])
+    found = heights_between(z, places)
+    np.testing.assert_allclose(found[:3], 3.0 * places[0, :3] - 2.0 * places[1, :3])
+    assert np.isnan(found[3:]).all()  # beside the hole, and off the map at two sides
+
+
+def test_what_is_linear_in_the_heights_has_the_sigma_that_evaluating_gives(as_map: Any) -> None:
+    result = measured(as_map, 0.5 * COLUMNS, 7)
+    line = LinePlaces.between((10.0, 5.0), (40.0, 70.0), 3.0)
+    for found, wanted in zip(linear_figures(result, line.heights), result.evaluate(line.heights), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4)

@@ -5,11 +5,11 @@ Every figure is a statistic of the height; :meth:`HeightMap.evaluate` turns it i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import Figure, HeightMap
@@ -75,9 +75,31 @@ class LinePlaces:
         return cls(along, places)
 
     def heights(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the mean heights across the line (n,), linear between pixels, NaN where one is off the map."""
-        found = ndimage.map_coordinates(z.astype(np.float64), self.places, order=1, cval=np.nan)
-        return np.asarray(found.mean(axis=0))
+        """Return the mean heights across the line (n,), linear between pixels, NaN where one is off the map.
+
+        Only the pixels beside the line are read: a line that is dragged over a large map costs no more than on a small
+        one.
+        """
+        return np.asarray(heights_between(z, self.places).mean(axis=0))
+
+
+def heights_between(z: NDArray[np.floating], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Heights of a map at places (2, ...) in pixels, linear between them; NaN off the map and beside missing ones."""
+    last = np.array(z.shape).reshape(2, *(1,) * (places.ndim - 1)) - 1
+    there = ((places >= 0) & (places <= last)).all(axis=0)
+    held = np.clip(places, 0, last)
+    first = np.minimum(held.astype(np.intp), np.maximum(last - 1, 0))
+    (row, column), (down, right) = first, held - first
+    below, beside = np.minimum(row + 1, last[0]), np.minimum(column + 1, last[1])
+    upper = (1 - right) * z[row, column] + _weighted(right, z[row, beside])
+    lower = (1 - right) * z[below, column] + _weighted(right, z[below, beside])
+    found = (1 - down) * upper + _weighted(down, lower)
+    return np.asarray(np.where(there, found, np.nan))
+
+
+def _weighted(share: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A missing neighbour that does not count leaves the height known."""
+    return np.where(share == 0.0, 0.0, share * values)
 
 
 def volume(result: HeightMap, mask: NDArray[np.bool_], datum: NDArray[np.bool_] | None = None) -> Figure:
@@ -157,10 +179,26 @@ def profile(result: HeightMap, start: tuple[float, float], end: tuple[float, flo
         If the line is shorter than a pixel or nowhere on the map.
     """
     line = LinePlaces.between(start, end, width_px)
-    height, sigma = result.evaluate(line.heights)
+    height, sigma = linear_figures(result, line.heights)
     if not np.isfinite(height).any():
         raise InputError("the line is not on the map: draw it there")
     return Profile(line.distance_px * result.pixel_size_nm, height, sigma, result.unit)
+
+
+def linear_figures(
+    result: HeightMap, statistic: Callable[[NDArray[np.floating]], NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Evaluate what grows in proportion to the heights, with its standard deviation.
+
+    The same as :meth:`HeightMap.evaluate` without scaling whole maps: live figures of large ones need it. Without
+    samples sigma is NaN.
+    """
+    value = statistic(result.height_nm)
+    if result.samples is None:
+        return value, np.full_like(value, np.nan)
+    spread = np.mean([(statistic(draw) - value) ** 2 for draw in result.samples], axis=0)
+    scale = np.nan_to_num(result.z_scale_uncertainty)
+    return value, np.sqrt(spread + (scale * value) ** 2)
 
 
 def _figure(
