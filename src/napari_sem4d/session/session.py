@@ -17,6 +17,7 @@ from napari_sem4d.session.afm import Afm
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
 from napari_sem4d.session.known_start import KnownStart
+from napari_sem4d.session.looking import Looking
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.run import Result, Run
@@ -58,6 +59,7 @@ class Session:
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
         self.measuring = Measuring()
+        self.looking = Looking()
         self.run_list = Runs()
         self.run_list.changed.connect(self._tell_run)
         self.afm = Afm(self)
