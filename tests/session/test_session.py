@@ -178,12 +178,17 @@ def test_a_rectangle_is_clipped_to_the_image_and_one_beside_it_refused(session: 
     assert session.region == Region(0, 20, 30, 60)
 
 
-def test_another_crop_forgets_the_rectangle(session: Session) -> None:
-    session.set_region(Region(0, 20, 0, 30))
-    session.set_crop(Region(0, 30, 0, 60))
+def test_another_crop_keeps_the_rectangle_on_its_place_of_the_specimen(session: Session) -> None:
+    session.set_region(Region(10, 25, 5, 30))
+    session.set_level_region(Region(0, 5, 0, 5))
+    session.set_crop(Region(6, 40, 2, 60))
+    assert session.region == Region(4, 19, 3, 28)
+    assert session.level_region is None
+    session.set_crop(Region(20, 40, 2, 60))  # only five of its rows are left
+    assert session.regions.all == ()
     assert session.region is None
     assert session.series is not None
-    assert session.series.frame_shape == (30, 60)
+    assert session.series.frame_shape == (20, 58)
 
 
 def test_a_series_runs_as_a_whole_unless_one_scan_is_asked_for() -> None:

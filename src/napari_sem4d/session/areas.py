@@ -35,6 +35,12 @@ class Area:
         """Return the area with these corners; an array (n, 2) will do."""
         return cls(tuple((float(row), float(column)) for row, column in corners), is_round)
 
+    @classmethod
+    def around(cls, region: Region) -> Area:
+        """Return the rectangle through the outermost pixel centres of a region."""
+        top, bottom, left, right = region.row_start, region.row_stop - 1, region.column_start, region.column_stop - 1
+        return cls.of(((top, left), (top, right), (bottom, right), (bottom, left)))
+
     @property
     def is_upright(self) -> bool:
         """Whether it is a rectangle along rows and columns."""

@@ -57,6 +57,8 @@ class Run:
         later, ``region`` and ``outline`` say where it was.
     began_s : float
         When it was started, seconds since 1970.
+    sigma : float
+        Median of the standard deviations of the heights, in the unit of the result; NaN while there is none.
     seconds : float or None
         How long it took, None while it is going on.
     versions : mapping
@@ -88,6 +90,7 @@ class Run:
     region_id: int = 0
     region_name: str = ""
     began_s: float = field(default_factory=time.time)
+    sigma: float = float("nan")
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
     input_hashes: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from psygnal import Signal
 from napari_sem4d.model import HeightMap
 from napari_sem4d.session.measuring import Levelling
 from napari_sem4d.session.run import Result, Run
+from napari_sem4d.session.summary import median_sigma
 
 
 class Runs:
@@ -89,7 +90,7 @@ class Runs:
             steps = tuple(result.provenance.get("chi_square", run.chi_square))  # the last ones may not have been told
             unlevelled = result if isinstance(result, HeightMap) else None
             done = replace(run, state="done", progress=1.0, result=result, unlevelled=unlevelled, chi_square=steps)
-            self._store(_ended(done))
+            self._store(_ended(replace(done, sigma=median_sigma(result))))
         return run is not None
 
     def fail(self, run_id: int, error: str) -> bool:
@@ -121,7 +122,7 @@ class Runs:
         run = self._runs.get(run_id)
         if run is None or run.unlevelled is None:
             return None
-        levelled = replace(run, levelling=tuple(levelling), result=result)
+        levelled = replace(run, levelling=tuple(levelling), result=result, sigma=median_sigma(result))
         self._store(levelled)
         return levelled
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,14 +12,15 @@ from psygnal import Signal
 from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.model.methods import METHOD_WORDS
-from napari_sem4d.model.region import window_of
 from napari_sem4d.session.afm import Afm
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
+from napari_sem4d.session.deletions import Deletions, result_bytes
 from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.looking import Looking
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
+from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
 
@@ -49,12 +50,9 @@ class Session:
         self.series: SemSeries | None = None
         self.setup: Setup | None = None
         self.setup_is_proposed = True
-        self.region: Region | None = None
-        self.outline: Area | None = None
-        self.level_region: Region | None = None
-        self.method: Method = "photometric"
-        self.seed = 0
-        self.start: KnownStart | None = None
+        self.regions = Regions()
+        self.regions.changed.connect(self._tell_region)
+        self.deletions = Deletions()
         self.reference = Reference.usual("pyramid")
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
@@ -80,7 +78,9 @@ class Session:
         self.series = series
         self.grouping = grouping
         self.grouping_problem = ""
-        self._forget_places()
+        self._forget_marks()
+        self.regions.clear()
+        self.deletions.forget()
         keep = (
             self.setup is not None
             and not self.setup_is_proposed
@@ -89,7 +89,6 @@ class Session:
         if not keep:
             self.setup, self.setup_is_proposed = Setup.from_series(series), True
         self.series_changed.emit()
-        self.region_changed.emit()
         self.calibration_changed.emit()
         self.setup_changed.emit()
 
@@ -128,9 +127,10 @@ class Session:
             cropped = series.with_region(crop)
             self.run_list.give_up()
             self.series = cropped
-            self._forget_places()
+            self._forget_marks()
+            rows, columns = series.region.row_start - crop.row_start, series.region.column_start - crop.column_start
+            self.regions.shift(rows, columns, cropped.frame_shape)
             self.series_changed.emit()
-            self.region_changed.emit()
             self.calibration_changed.emit()
 
     # What to reconstruct, and with which hardware ------------------------------------------------------------
@@ -160,12 +160,71 @@ class Session:
         self.set_setup(setup if keep else setup.model_copy(update={"slope_calibration": None}))
         return keep
 
+    # Where, and how ------------------------------------------------------------------------------------------
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of the image.
+
+        Raises
+        ------
+        InputError
+            If no scan is open.
+        """
+        return self._need_series().frame_shape
+
+    @property
+    def region(self) -> Region | None:
+        """Rectangle around the active region, None for the whole image."""
+        return None if self.regions.active is None else self.regions.active.region
+
+    @property
+    def outline(self) -> Area | None:
+        """What within the rectangle belongs to the active region, None for all."""
+        return None if self.regions.active is None else self.regions.active.outline
+
+    @property
+    def method(self) -> Method:
+        """Method for the active region, or for the whole image."""
+        return self.regions.settings.method
+
+    @method.setter
+    def method(self, method: Method) -> None:
+        if method != self.method:
+            self.regions.change_settings(method=method)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the samples for the active region, or for the whole image."""
+        return self.regions.settings.seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        if seed != self.seed:
+            self.regions.change_settings(seed=seed)
+
+    @property
+    def start(self) -> KnownStart | None:
+        """Surface to begin with for the active region, or for the whole image; None for the photometric one."""
+        return self.regions.settings.start
+
+    @start.setter
+    def start(self, start: KnownStart | None) -> None:
+        if start is not self.start:
+            self.regions.change_settings(start=start)
+
+    @property
+    def level_region(self) -> Region | None:
+        """Level rectangle for the active region, or for the whole image."""
+        return self.regions.settings.level_region
+
     def set_region(self, region: Region | None, outline: Area | None = None) -> None:
-        """Reconstruct only a rectangle, or everything with None.
+        """Reconstruct only a part: of the active region this becomes the place, without one a new region is made.
 
         Parameters
         ----------
         region : Region or None
+            None for the whole image; the regions stay in the list.
         outline : Area, optional
             Only what it encloses, if that is not the whole rectangle.
 
@@ -174,21 +233,41 @@ class Session:
         InputError
             If it is too small or beside the image; nothing is changed then.
         """
-        if region is not None:
-            shape = self._need_series().frame_shape
-            roi = region if outline is None else outline.mask(Region.full(shape))
-            region, _ = window_of(roi, shape)
-        if (region, outline) != (self.region, self.outline):
-            self.region, self.outline = region, outline
-            self.region_changed.emit()
+        if region is None:
+            self.regions.choose(0)
+            return
+        area = outline or Area.around(region)
+        if self.regions.active is None:
+            self.add_region(area)
+        else:
+            self.regions.move(self.regions.active.id, area, self.frame_shape)
+
+    def add_region(self, area: Area, name: str = "") -> DrawnRegion:
+        """Add a region and make it the active one.
+
+        Raises
+        ------
+        InputError
+            If it is too small or beside the image; nothing is changed then.
+        """
+        return self.regions.add(area, self.frame_shape, name)
+
+    def delete_regions(self, region_ids: Iterable[int]) -> None:
+        """Take regions out of the list; their runs stay, and :attr:`deletions` brings them back."""
+        taken = self.regions.take_out(region_ids)
+        if taken:
+            names = ", ".join(region.name for _, region in taken)
+            self.deletions.note(names, lambda: self.regions.put_back(taken))
 
     def set_level_region(self, region: Region | None) -> None:
-        """Take a rectangle as level ground, or none."""
+        """Take a rectangle as level ground, or none, for the active region or else for the whole image."""
         if region is not None:
-            region = region.inside(self._need_series().frame_shape, smallest=2)
+            region = region.inside(self.frame_shape, smallest=2)
         if region != self.level_region:
-            self.level_region = region
-            self.region_changed.emit()
+            self.regions.change_settings(level_region=region)
+
+    def _tell_region(self) -> None:
+        self.region_changed.emit()
 
     # Calibration -------------------------------------------------------------------------------------------
 
@@ -237,11 +316,7 @@ class Session:
         self.found = None
         self.calibration_changed.emit()
 
-    def _forget_places(self) -> None:
-        self.region = None
-        self.outline = None
-        self.level_region = None
-        self.start = None
+    def _forget_marks(self) -> None:
         self.marks = {}
         self.found = None
         self.measuring.forget()
@@ -289,13 +364,15 @@ class Session:
         """The last run that ended with a result."""
         return self.run_list.last_result
 
-    def start_run(self, frame: int | None = None) -> Run:
+    def start_run(self, frame: int | None = None, *, region_id: int | None = None) -> Run:
         """Freeze the inputs into a new run; a run still going on is given up.
 
         Parameters
         ----------
         frame : int, optional
             Index of the one scan to reconstruct; default all scans of a series.
+        region_id : int, optional
+            0 for the whole image; default the active region.
 
         Raises
         ------
@@ -305,22 +382,39 @@ class Session:
         obstacle, series, setup = self.obstacle(), self.series, self.setup
         if obstacle or series is None or setup is None:
             raise InputError(obstacle)
+        region = self.regions.active if region_id is None else self.regions.get(region_id)
+        settings = self.regions.whole_settings if region is None else region.settings
         single = len(series) == 1
+        can_start = METHOD_WORDS[settings.method].converges and (frame is not None or single)
         return self.run_list.start(
             lambda run_id: Run(
                 id=run_id,
                 name=self.name,
                 series=series,
                 setup=setup,
-                region=self.region,
-                outline=self.outline,
-                level_region=self.level_region,
+                region=None if region is None else region.region,
+                outline=None if region is None else region.outline,
+                region_id=0 if region is None else region.id,
+                region_name="" if region is None else region.name,
+                level_region=settings.level_region,
                 frame=0 if single else frame,
-                method=self.method,
-                seed=self.seed,
-                start=self.start if METHOD_WORDS[self.method].converges and (frame is not None or single) else None,
+                method=settings.method,
+                seed=settings.seed,
+                start=settings.start if can_start else None,
             )
         )
+
+    def delete_runs(self, run_ids: Iterable[int]) -> None:
+        """Take ended runs out of the list; :attr:`deletions` brings them back."""
+        taken = self.run_list.take_out(run_ids)
+        if taken:
+            names = taken[0].label if len(taken) == 1 else f"{len(taken)} runs"
+            self.deletions.note(names, lambda: self.run_list.put_in(taken), result_bytes(taken))
+
+    def runs_of(self, region_id: int) -> tuple[Run, ...]:
+        """Return the runs of a region of the open scan, oldest first; of the whole image for the id 0."""
+        images = None if self.series is None else self.series.full_images  # the same at another crop or pixel size
+        return tuple(run for run in self.runs if run.region_id == region_id and run.series.full_images is images)
 
     def report_progress(self, run_id: int, progress: float) -> bool:
         """Note how far a run is; returns False, and changes nothing, for a stale run."""

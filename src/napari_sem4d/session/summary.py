@@ -104,8 +104,14 @@ def _span(heights: np.ndarray) -> float:
 
 
 def _uncertainty(result: HeightMap | HeightSeries) -> str:
+    sigma = median_sigma(result)
+    return "not known" if np.isnan(sigma) else f"± {length_text(sigma, result.unit)}"
+
+
+def median_sigma(result: HeightMap | HeightSeries) -> float:
+    """Median standard deviation of a height, the z scale apart, in the unit of the result; NaN when it is not known."""
     sigma = np.asarray(result.sigma_nm)
     step = max(1, int(np.sqrt(sigma.size / _SAMPLES)))
     sample = sigma[..., ::step, ::step]
     sample = sample[np.isfinite(sample)]
-    return f"± {length_text(float(np.median(sample)), result.unit)}" if sample.size else "not known"
+    return float(np.median(sample)) if sample.size else float("nan")
