@@ -388,9 +388,21 @@ class AfmBench:
         def fail(error: Exception) -> None:
             if self._computing is computing:
                 self._end()
-                tell_failure(error, trying)
+                self._workbench.activities.note_failure(tell_failure(error, trying))
 
-        computing = Computation(work, on_result=done, on_error=fail, on_progress=self._note_progress)
+        def give_up() -> None:
+            if self._computing is computing:  # cancelled from elsewhere
+                self._end()
+
+        computing = Computation(
+            work,
+            on_result=done,
+            on_error=fail,
+            on_cancel=give_up,
+            on_progress=self._note_progress,
+            doing=doing,
+            among=self._workbench.activities,
+        )
         self._computing, self.doing, self.progress = computing, doing, 0.0
         computing.start()
         self.changed.emit()

@@ -87,10 +87,22 @@ class Opening:
             if self._reading is reading:
                 self._reading = None
                 self._workbench.set_busy("")
-                tell_failure(error, "open the files")
+                self._workbench.activities.note_failure(tell_failure(error, "open the files"))
                 self._session.series_changed.emit()  # views show again what is open
 
-        reading = Computation(lambda progress, should_stop: read(), on_result=take, on_error=fail)
+        def give_up() -> None:
+            if self._reading is reading:
+                self._reading = None
+                self._workbench.set_busy("")
+
+        reading = Computation(
+            lambda progress, should_stop: read(),
+            on_result=take,
+            on_error=fail,
+            on_cancel=give_up,
+            doing=busy,
+            among=self._workbench.activities,
+        )
         self._reading = reading
         self._workbench.set_busy(busy)
         reading.start()

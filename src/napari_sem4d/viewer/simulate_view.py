@@ -21,7 +21,7 @@ from napari_sem4d.session.simulation import (
     expected_seconds,
 )
 from napari_sem4d.viewer.height_reader import map_data
-from napari_sem4d.viewer.notify import explain_failure, tell_failure
+from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.simulated_layers import image_layers
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
@@ -147,9 +147,14 @@ class SimulateView:
         self._reading = Computation(
             lambda progress, should_stop: read_height(path),
             on_result=take,
-            on_error=partial(_tell, "open the height map"),
+            on_error=self._note_failure,
+            doing=f"Reading {Path(path).name} …",
+            among=self._workbench.activities,
         )
         self._reading.start()
+
+    def _note_failure(self, error: Exception) -> None:
+        self._workbench.activities.note_failure(tell_failure(error, "open the height map"))
 
     # Simulating ----------------------------------------------------------------------------------------------
 
@@ -190,8 +195,9 @@ class SimulateView:
             self._show(simulation)
 
         def fail(error: Exception) -> None:
-            self.simulating.end(None, explain_failure(error, "simulate"))
-            tell_failure(error, "simulate")
+            message = tell_failure(error, "simulate")
+            self.simulating.end(None, message)
+            self._workbench.activities.note_failure(message)
 
         self._computing = Computation(
             lambda progress, should_stop: carry_out(order, progress, should_stop),
@@ -199,6 +205,8 @@ class SimulateView:
             on_error=fail,
             on_cancel=lambda: self.simulating.end(None),
             on_progress=self.simulating.note,
+            doing="Simulating …",
+            among=self._workbench.activities,
         )
         self.simulating.begin()
         self._computing.start()
@@ -358,7 +366,3 @@ def _steps(ndim: int) -> Iterator[np.ndarray[Any, np.dtype[np.float64]]]:
 def _nm_per(unit: Any) -> float | None:
     """Length of a unit of napari, None when it is none."""
     return float((1 * unit).to("nm").magnitude) if unit.is_compatible_with("nm") else None
-
-
-def _tell(doing: str, error: Exception) -> None:
-    tell_failure(error, doing)

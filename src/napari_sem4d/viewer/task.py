@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from psygnal import Signal
-
+from napari_sem4d.viewer.activities import Activities
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
@@ -20,12 +19,12 @@ class Task:
     ----------
     set_busy : callable
         Told what is going on, in words, and "" at the end.
+    activities : Activities
     """
 
-    progressed: ClassVar[Signal] = Signal(float, description="Share that is done")
-
-    def __init__(self, set_busy: Callable[[str], None]) -> None:
+    def __init__(self, set_busy: Callable[[str], None], activities: Activities) -> None:
         self._set_busy = set_busy
+        self._activities = activities
         self._computing: Computation[Any] | None = None
 
     @property
@@ -56,12 +55,13 @@ class Task:
 
         def fail(error: Exception) -> None:
             end()
-            tell_failure(error, doing)
+            self._activities.note_failure(tell_failure(error, doing))
 
+        words = f"{doing[0].upper()}{doing[1:]} …"
         self._computing = Computation(
-            function, on_result=done, on_error=fail, on_cancel=end, on_progress=self.progressed.emit
+            function, on_result=done, on_error=fail, on_cancel=end, doing=words, among=self._activities
         )
-        self._set_busy(f"{doing[0].upper()}{doing[1:]} …")
+        self._set_busy(words)
         self._computing.start()
 
     def cancel(self) -> None:

@@ -14,6 +14,8 @@ from psygnal import Signal
 from napari_sem4d.model import InputError
 from napari_sem4d.report.subject import Subject, subject_of
 from napari_sem4d.session import Result, Run, Session
+from napari_sem4d.session.failure import explain
+from napari_sem4d.viewer.activities import Activities
 from napari_sem4d.viewer.afm_bench import AfmBench
 from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.drawn_areas import Form
@@ -47,6 +49,7 @@ class Workbench:
     def __init__(self, viewer: Any) -> None:
         self._viewer = proxy(viewer)
         self.session = Session()
+        self.activities = Activities()
         self.scan = ScanView(self._viewer, self.session)
         self.result: ResultView | None = None
         self._coming: ResultView | None = None
@@ -55,7 +58,7 @@ class Workbench:
         self.details = Details(self._viewer)
         self.simulate = SimulateView(self._viewer, self)
         self.busy = ""
-        self.task = Task(self.set_busy)
+        self.task = Task(self.set_busy, self.activities)
         self.measuring = MeasuringBench(self._viewer, self)
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
@@ -95,7 +98,7 @@ class Workbench:
                 self._show(self.session.current_run, prepared)
 
         def fail(error: Exception) -> None:
-            if self.session.fail_run(run.id, str(error)):
+            if self.session.fail_run(run.id, explain(error, "reconstruct the surface")):
                 tell_failure(error, "reconstruct the surface")
 
         watch = Watch(run)
@@ -106,14 +109,17 @@ class Workbench:
             on_error=fail,
             on_cancel=lambda: self._note_cancel(run.id),
             on_progress=lambda fraction: self._note_progress(run.id, watch, fraction),
+            doing=f"Reconstructing {run.name} …",
+            among=self.activities,
         )
         self._computing.start()
 
     def cancel(self) -> None:
-        """Stop the run or the measurement that is going on; its inputs and all earlier results stay."""
-        self.task.cancel()
-        run = self.session.current_run
-        if run is not None:
+        """Stop what the status line shows: a run, a measurement, a search; its inputs and earlier results stay."""
+        going_on, run = self.activities.newest, self.session.current_run
+        if going_on is not None and going_on is not self._computing:
+            going_on.cancel()
+        elif run is not None:
             self.session.cancel_run(run.id)
 
     def end_early(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 from napari.qt.threading import thread_worker
 
 from napari_sem4d.model import Cancelled
+from napari_sem4d.session.remaining import RemainingTime
+from napari_sem4d.viewer.activities import Activities
 
 T = TypeVar("T")
 Progress = Callable[[float], None]
@@ -36,6 +38,10 @@ class Computation(Generic[T]):
     on_cancel : callable, optional
     on_progress : callable, optional
         Gets the latest fraction, about every 50 ms.
+    doing : str, optional
+        What it does, for the status line: "Reading 4 files".
+    among : Activities, optional
+        Where it is listed while it goes on.
     """
 
     # Signals of a worker keep no hold on us: without this set a result could arrive at nobody.
@@ -49,12 +55,17 @@ class Computation(Generic[T]):
         on_error: Callable[[Exception], None],
         on_cancel: Callable[[], None] | None = None,
         on_progress: Callable[[float], None] | None = None,
+        doing: str = "",
+        among: Activities | None = None,
     ) -> None:
         self._function = function
         self._on_result = on_result
         self._on_error = on_error
         self._on_cancel = on_cancel
         self._on_progress = on_progress
+        self.doing = doing
+        self._among = among
+        self._remaining = RemainingTime()
         self._stop = threading.Event()
         self._done = threading.Event()
         self._fraction = 0.0
@@ -70,12 +81,32 @@ class Computation(Generic[T]):
         self._worker.aborted.connect(self._give_up)
         self._worker.finished.connect(self._end)
         self._going_on.add(self)
+        self._remaining = RemainingTime()
         self._worker.start()
+        if self._among is not None:
+            self._among.begin(self)
 
     def cancel(self) -> None:
         """Ask the computation to stop; ``on_cancel`` follows when the worker has let go of it."""
         self._stop.set()
         self._worker.quit()
+        if self._among is not None:
+            self._among.changed.emit()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    @property
+    def share(self) -> float:
+        """Part of the work that is done, 0 to 1, as last told; 0 also while that is not known."""
+        return self._remaining.share
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds that are left, None while nobody can tell."""
+        return self._remaining.seconds()
 
     def should_stop(self) -> bool:
         """Whether anybody (the user, a closing window, a quitting application) wants the computation to end."""
@@ -106,23 +137,37 @@ class Computation(Generic[T]):
             raise RuntimeError(f"the computation was torn down: {self._error!r}")
 
     def _report(self, fraction: float) -> None:
-        if self._on_progress is not None and not self.should_stop():
+        if self.should_stop():
+            return
+        self._remaining.note(fraction)
+        if self._on_progress is not None:
             self._on_progress(fraction)
+        if self._among is not None:
+            self._among.changed.emit()
 
     def _succeed(self, _: object) -> None:
+        self._leave()
         self._on_result(self._result)  # type: ignore[arg-type]  # set when there was no error
 
     def _fail(self, error: Exception) -> None:
+        self._leave()
         if isinstance(error, Cancelled):
             self._give_up()
         else:
             self._on_error(error)
 
     def _give_up(self) -> None:
+        self._leave()
         if self._on_cancel is not None:
             self._on_cancel()
 
+    def _leave(self) -> None:
+        among, self._among = self._among, None
+        if among is not None:
+            among.end(self)
+
     def _end(self) -> None:
+        self._leave()
         self._going_on.discard(self)
         # Qt keeps the worker, and the worker keeps us: without this no result would ever be given back.
         self._result = self._on_cancel = self._on_progress = None

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.session import Run
+from napari_sem4d.session.remaining import left_words
 from napari_sem4d.viewer.workbench import Workbench, workbench_of
 from napari_sem4d.widgets.afm_panel import AfmPanel
 from napari_sem4d.widgets.alive import follow
@@ -74,7 +75,7 @@ class ReconstructDock(QWidget):
         follow(self, self._session.run_changed, self._show_run)
         follow(self, self.workbench.busy_changed, self.refresh)
         follow(self, self._session.afm.opened, partial(self._turn_to, self.afm_panel))
-        follow(self, self.workbench.task.progressed, self._show_measuring)
+        follow(self, self.workbench.activities.changed, self.refresh)
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
 
@@ -118,7 +119,7 @@ class ReconstructDock(QWidget):
         self.cancel_button = QPushButton("&Cancel")
         self.cancel_button.setObjectName("cancel_button")
         self.cancel_button.setMinimumHeight(40)
-        self.cancel_button.setToolTip("Stop and keep nothing of this run; earlier results stay")
+        self.cancel_button.setToolTip("Stop what the line above says and keep nothing of it; earlier results stay")
         self.cancel_button.clicked.connect(self.workbench.cancel)
         buttons = QHBoxLayout()
         buttons.addWidget(self.reconstruct_button, 2)
@@ -145,18 +146,27 @@ class ReconstructDock(QWidget):
         running = run is not None and run.is_running
         obstacle = self._session.obstacle()
         busy = self.workbench.busy
+        going_on = self.workbench.activities.newest
         self.reconstruct_button.setEnabled(not running and not obstacle and not busy)
-        self.cancel_button.setEnabled(running or self.workbench.task.is_going_on)
+        self.cancel_button.setEnabled(going_on is not None)
         self._show_convergence(run if running else None)
-        self.progress.setVisible(running or bool(busy))
-        if running and run is not None:
-            self.progress.setRange(0, 100)
-            self.progress.setValue(round(100 * run.progress))
-        elif busy:
-            self.progress.setRange(0, 0)
-        ended = run if run is not None and run.series is self._session.series else None
-        self.status.setText(busy or (_run_words(run) if running else obstacle or _run_words(ended)))
+        share = going_on.share if going_on is not None else 0.0
+        self.progress.setVisible(going_on is not None or bool(busy))
+        self.progress.setRange(0, 100 if share else 0)
+        self.progress.setValue(round(100 * share))
+        self.status.setText(self._status_words(run, obstacle))
         self.status.setVisible(bool(self.status.text()))
+
+    def _status_words(self, run: Run | None, obstacle: str) -> str:
+        going_on = self.workbench.activities.newest
+        if going_on is not None:
+            keeps = run is not None and run.is_running and run.ending_early
+            doing = "Keeping the surface so far, working out its uncertainty …" if keeps else going_on.doing
+            return f"{doing}{left_words(going_on.remaining_s)}"
+        if self.workbench.busy:
+            return self.workbench.busy
+        ended = run if run is not None and run.series is self._session.series else None
+        return self.workbench.activities.failure or obstacle or _ended_words(ended)
 
     def sizeHint(self) -> QSize:
         """As wide as the steps need; as high as there is room."""
@@ -170,11 +180,6 @@ class ReconstructDock(QWidget):
         if run is not None and converges:
             self.keep_button.setEnabled(bool(run.chi_square) and not run.ending_early)
             self.curve.show_values(run.chi_square)
-
-    def _show_measuring(self, share: float) -> None:
-        if share > 0.0 and self.workbench.task.is_going_on:
-            self.progress.setRange(0, 100)
-            self.progress.setValue(round(100 * share))
 
     def _show_run(self, run: Run) -> None:
         self.refresh()
@@ -217,12 +222,11 @@ class _VerticalScroll(QScrollArea):
         content.setMinimumHeight(layout.totalHeightForWidth(self.viewport().width()))
 
 
-def _run_words(run: Run | None) -> str:
+def _ended_words(run: Run | None) -> str:
     if run is None:
         return "Ready: press Reconstruct."
-    doing = "Keeping the surface so far, working out its uncertainty" if run.ending_early else "Reconstructing"
     return {
-        "running": f"{doing}: {run.name} …",
+        "running": f"Reconstructing {run.name} …",
         "done": f"Done: {run.name}.",
         "failed": f"Failed: {run.error}",
         "cancelled": "Cancelled. Nothing was lost; press Reconstruct to start again.",
