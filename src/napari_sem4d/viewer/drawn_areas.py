@@ -53,22 +53,17 @@ class _Drawn(ABC, Generic[L, M]):
         self._image = image
         self._viewer.dims.ndisplay = 2
         if not self.exists:
-            self.layer = self._new_layer(
-                max(1.0, max(image.data.shape[-2:]) / 160),
-                name=self._name,
-                ndim=2,
-                opacity=1.0,
-                scale=image.scale[-2:],
-                translate=image.translate[-2:],
-                units=image.units[-2:],
-                axis_labels=image.axis_labels[-2:],
-            )
-            self._viewer.add_layer(self.layer)
-            self.layer.events.data.connect(self._follow)
+            self._add_layer(image)
         assert self.layer is not None
         self.layer.visible = True
         self._viewer.layers.selection.active = self.layer
         self.layer.mode = mode
+
+    def _add_layer(self, image: Image) -> None:
+        width = max(1.0, max(image.data.shape[-2:]) / 160)
+        self.layer = self._new_layer(width, **layer_settings(self._name, image))
+        self._viewer.add_layer(self.layer)
+        self.layer.events.data.connect(self._follow)
 
     def remove(self) -> None:
         """Take the layer out of the viewer; ``on_change`` is not called."""
@@ -105,6 +100,22 @@ class DrawnArea(_Drawn[Shapes, Area]):
     def draw_on(self, image: Image, form: Form = "rectangle") -> None:
         """Let the user draw on ``image``; a shape of another form takes the place of the one that is there."""
         self._draw_on(image, f"add_{form}")
+
+    def show_on(self, image: Image, area: Area | None) -> None:
+        """Show a rectangle on ``image`` in place of what is drawn, or nothing; ``on_change`` is not called."""
+        if not self.exists:
+            if area is None:
+                return
+            active = self._viewer.layers.selection.active
+            self._add_layer(image)
+            self._viewer.layers.selection.active = active
+        self._image = image
+        assert self.layer is not None
+        with self.layer.events.data.blocker(self._follow):
+            self.layer.selected_data = set(range(len(self.layer.data)))
+            self.layer.remove_selected()
+            if area is not None:
+                self.layer.add_rectangles(places_of(self.layer, area.corners, image))
 
     def _new_layer(self, width: float, **settings: Any) -> Shapes:
         return Shapes(None, edge_color=self._color, face_color="transparent", edge_width=width, **settings)
@@ -145,12 +156,32 @@ class DrawnPoints(_Drawn[Points, tuple[Corner, ...]]):
         return _on_image(pixels_of(layer, layer.data, image), image)
 
 
-def area_of(shapes: Shapes, image: Image) -> Area | None:
-    """Return the last shape as an area in pixels of ``image``, None when it lies beside the image or is a line."""
-    corners = pixels_of(shapes, shapes.data[-1], image)
+def layer_settings(name: str, image: Image) -> dict[str, Any]:
+    """Return what a layer needs whose pixels are those of ``image``."""
+    return {
+        "name": name,
+        "ndim": 2,
+        "opacity": 1.0,
+        "scale": image.scale[-2:],
+        "translate": image.translate[-2:],
+        "units": image.units[-2:],
+        "axis_labels": image.axis_labels[-2:],
+    }
+
+
+def area_of(shapes: Shapes, image: Image, index: int = -1) -> Area | None:
+    """Return a shape as an area in pixels of ``image``, None when it lies beside the image or is a line."""
+    corners = pixels_of(shapes, shapes.data[index], image)
     if len(corners) < 3 or _on_image(corners, image) is None:
         return None
-    return Area.of(corners, is_round=shapes.shape_type[-1] == "ellipse")
+    return Area.of(corners, is_round=shapes.shape_type[index] == "ellipse")
+
+
+def places_of(layer: Shapes, corners: ArrayLike, image: Image) -> NDArray[np.float64]:
+    """Return (row, column) in pixels of an image as places (n, 2) of a layer: the way back from :func:`pixels_of`."""
+    padding = np.zeros(image.ndim - 2)
+    worlds = [image.data_to_world(np.concatenate([padding, corner]))[-2:] for corner in np.asarray(corners)]
+    return np.array([layer.world_to_data(world)[-2:] for world in worlds])
 
 
 def pixels_of(layer: Shapes | Points, places: ArrayLike, image: Image) -> NDArray[np.float64]:

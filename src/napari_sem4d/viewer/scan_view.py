@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from napari.layers import Image
 
-from napari_sem4d.model import InputError
+from napari_sem4d.model import InputError, Region
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.references import Place
-from napari_sem4d.viewer.drawn_areas import DrawnArea, Form
+from napari_sem4d.viewer.drawn_areas import DrawnArea, Form, area_of
+from napari_sem4d.viewer.drawn_regions import DrawnRegions
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.turns import Turns
 
@@ -45,14 +46,22 @@ class ScanView:
         self.layers: list[Image] = []
         self._obsolete: list[Image] = []
         self._adding: Turns | None = None
-        self.areas: Mapping[Purpose, DrawnArea] = {
-            "region": DrawnArea(viewer, "Region to reconstruct", "#ffb000", self._take_region),
+        self.regions = DrawnRegions(viewer, session, self.image)
+        self._taking_level = False
+        self.areas: Mapping[Purpose, DrawnArea | DrawnRegions] = {
+            "region": self.regions,
             "level": DrawnArea(viewer, "Level area", "#648fff", self._take_level_region),
             **{
                 place: DrawnArea(viewer, name, color, partial(session.mark, place))
                 for place, (name, color) in _MARKS.items()
             },
         }
+        session.region_changed.connect(self._follow_level_region)
+        viewer.dims.events.ndisplay.connect(self._follow_display)
+
+    def image(self) -> Image | None:
+        """Return the first image of the scan that is in the viewer."""
+        return next((layer for layer in self.layers if layer in self._viewer.layers), None)
 
     def show(self, layers: Sequence[Image], done: Callable[[], object]) -> None:
         """Replace the image layers by those of another scan; the areas belong to the old images and go.
@@ -87,6 +96,7 @@ class ScanView:
             self._viewer.layers.selection.active = self.layers[0]
             self._viewer.dims.set_point(0, float(self.layers[0].translate[0]))
         self._viewer.reset_view()
+        self.regions.refresh()  # those that outlive another crop of the frame
         self._viewer.canvas.overlays.scale_bar.visible = True
 
     def adopt(self, layers: Sequence[Image]) -> None:
@@ -121,7 +131,7 @@ class ScanView:
 
     def shown_frame(self) -> int:
         """Index of the scan at which the time slider stands."""
-        image = next((layer for layer in self.layers if layer in self._viewer.layers), None)
+        image = self.image()
         if image is None:
             return 0
         point = np.asarray(self._viewer.dims.point)[-image.ndim :]
@@ -135,7 +145,7 @@ class ScanView:
         InputError
             If no image of the scan is in the viewer.
         """
-        image = next((layer for layer in self.layers if layer in self._viewer.layers), None)
+        image = self.image()
         if image is None:
             raise InputError("There is no scan image to draw on: open the files again in the Data step.")
         if not any(layer.visible for layer in self.layers):
@@ -143,28 +153,43 @@ class ScanView:
         self.areas[purpose].draw_on(image, form or ("ellipse" if purpose in _ROUND else "rectangle"))
 
     def drop(self, purpose: Purpose) -> None:
-        """Remove an area: the whole image counts again, no level area or no reference is given."""
-        self.areas[purpose].remove()
+        """Remove an area: no level area or no reference is given; of the regions none is active, they stay."""
         if purpose == "region":
+            self.regions.stop_drawing()
             self._session.set_region(None)
-        elif purpose == "level":
+            return
+        self.areas[purpose].remove()
+        if purpose == "level":
             self._session.set_level_region(None)
         else:
             self._session.mark(purpose, None)
 
-    def _take_region(self, area: Area | None) -> None:
-        try:
-            if area is None or area.is_upright:
-                self._session.set_region(None if area is None else area.region)
-            else:
-                self._session.set_region(area.region, area)
-        except InputError as error:  # a click, not a drag: too small to be meant
-            self._session.set_region(None)
-            tell_failure(error, "take the area")
-
     def _take_level_region(self, area: Area | None) -> None:
+        self._taking_level = True
         try:
             self._session.set_level_region(None if area is None else area.region)
         except InputError as error:
             self._session.set_level_region(None)
             tell_failure(error, "take the level area")
+        finally:
+            self._taking_level = False
+
+    def _follow_level_region(self) -> None:
+        # every region has a level area of its own
+        image, region, drawn = self.image(), self._session.level_region, self.areas["level"]
+        if self._taking_level or image is None or region == self._shown_level_region(image):
+            return
+        assert isinstance(drawn, DrawnArea)
+        if drawn.exists or self._viewer.dims.ndisplay == 2:  # in 3D it would cut the surface
+            drawn.show_on(image, None if region is None else Area.around(region))
+
+    def _follow_display(self, event: Any) -> None:
+        if event.value == 2:
+            self._follow_level_region()
+
+    def _shown_level_region(self, image: Image) -> Region | None:
+        layer = self.areas["level"].layer
+        if layer is None or layer not in self._viewer.layers or not len(layer.data):
+            return None
+        area = area_of(layer, image)
+        return None if area is None else area.region.inside(image.data.shape[-2:], smallest=0)
