@@ -20,6 +20,7 @@ from napari_sem4d.session.run import Run
 
 if TYPE_CHECKING:
     from napari_sem4d.session.session import Session
+    from napari_sem4d.session.snapshot import AfmSnapshot
 
 MapLevelling: TypeAlias = Literal["none", "plane", "lines"]  # Python 3.11
 Turn: TypeAlias = Literal["left", "right", "mirror", "upside"]  # Python 3.11
@@ -184,6 +185,17 @@ class Afm:
         self.name, self.raw, self.reference, self.place, self.check = "", None, None, None, None
         self.channels, self.channel, self.orientation = (), "", Orientation()
         self.changed.emit()
+
+    def restore(self, kept: AfmSnapshot | None) -> None:
+        """Take the map of an earlier session with its place, or none; what was found is to be found again."""
+        self.remove()
+        if kept is None:
+            return
+        self.name, self.channels, self.channel = kept.name, kept.channels, kept.channel
+        self.orientation, self.levelling, self.options = kept.orientation, kept.levelling, kept.options
+        self.raw, self.reference, self.place = kept.raw, kept.reference, kept.place
+        self.changed.emit()
+        self.moved.emit()
 
     # Where it lies -------------------------------------------------------------------------------------------
 

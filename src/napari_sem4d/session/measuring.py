@@ -295,6 +295,12 @@ class Measuring:
         self.lines, self.profile, self.profile_conditions = (), None, ""
         self.changed.emit()
 
+    def restore(self, tool: Tool, marks: Mapping[Spot, Mark], settings: Settings, lines: tuple[Line, ...]) -> None:
+        """Take what was marked and measured in an earlier session."""
+        self.tool, self.marks, self.settings = tool, marks, settings
+        self.lines, self.profile, self.profile_conditions = lines, None, ""
+        self.changed.emit()
+
     def forget(self) -> None:
         """Empty everything: another scan comes."""
         self.marks = {}

@@ -27,6 +27,7 @@ from napari_sem4d.session.runs import Runs
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
     from napari_sem4d.reconstruction.reconstruct import Method
+    from napari_sem4d.session.snapshot import Snapshot
 
 SMALLEST_DETECTOR_COUNT = 3
 _SHORTEST_NAME = 3
@@ -132,6 +133,30 @@ class Session:
             self.regions.shift(rows, columns, cropped.frame_shape)
             self.series_changed.emit()
             self.calibration_changed.emit()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what a session was before; what it is now goes, a run that is going on is given up.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            An empty one begins anew.
+        """
+        self.run_list.give_up()
+        self.run_list.take_out([run.id for run in self.runs])
+        self.series, self.grouping, self.grouping_problem = snapshot.series, snapshot.grouping, ""
+        self.setup, self.setup_is_proposed = snapshot.setup, snapshot.setup_is_proposed
+        self.reference, self.marks, self.found = snapshot.reference, snapshot.marks, snapshot.found
+        self.measuring.restore(snapshot.tool, snapshot.measuring_marks, snapshot.settings, snapshot.lines)
+        self.deletions.forget()
+        self.series_changed.emit()
+        self.regions.restore(snapshot.regions, snapshot.active_region, snapshot.whole_settings)
+        self.calibration_changed.emit()
+        self.setup_changed.emit()
+        if snapshot.looking:
+            self.looking.take_plain(snapshot.looking)
+        self.run_list.put_in(snapshot.runs)
+        self.afm.restore(snapshot.afm)
 
     # What to reconstruct, and with which hardware ------------------------------------------------------------
 
@@ -329,6 +354,8 @@ class Session:
             return f"The files make no scan yet: {self.grouping_problem}"
         if self.series is None:
             return "No scan is open: drop the images of all segments on the Data step."
+        if self.series.absence:
+            return self.series.absence
         if self.setup is None:
             return "No detector setup: choose a preset or load one in the Detectors step."
         if self.series.pixel_size_nm is None:

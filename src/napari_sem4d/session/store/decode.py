@@ -1,0 +1,380 @@
+"""A session from its document: scans from their files, results from their arrays. It writes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sem4d.io.array_folder import check_inside, read_array
+from napari_sem4d.model import AbsentImages, HeightMap, HeightSeries, InputError, PlaneSource, Region, SemSeries
+from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.session.known_start import KnownStart
+from napari_sem4d.session.regions import DrawnRegion
+from napari_sem4d.session.run import Result, Run
+from napari_sem4d.session.run_settings import RunSettings
+from napari_sem4d.session.snapshot import AfmSnapshot, Snapshot
+from napari_sem4d.session.store.document import (
+    AfmDocument,
+    MapDocument,
+    RegionDocument,
+    RunDocument,
+    ScanDocument,
+    SeriesDocument,
+    SessionDocument,
+    SettingsDocument,
+    StartDocument,
+)
+from napari_sem4d.session.store.encode import StoredArrays
+from napari_sem4d.session.store.inputs import Finder, ShouldStop
+
+if TYPE_CHECKING:
+    from napari_sem4d.io.grouping import Grouping
+
+_INTERRUPTED = "The program ended while this run was going on: start it again."
+_BOOLS = ("shadow", "valid")
+
+
+@dataclass(slots=True)
+class Decoder:
+    """Makes the snapshot of a document.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the session.
+    stored : StoredArrays
+        Gets the arrays that were read: they need not be written again.
+    finder : Finder
+    progress : callable, optional
+        Gets the share that is done.
+    should_stop : callable, optional
+    problems : list of str
+        What could not be had, for the user.
+    """
+
+    folder: Path
+    stored: StoredArrays
+    finder: Finder
+    progress: Callable[[float], object] | None = None
+    should_stop: ShouldStop = None
+    problems: list[str] = field(default_factory=list)
+    _arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def snapshot(self, document: SessionDocument) -> Snapshot:
+        """Return what the session held; a result that is damaged becomes a failed run, a missing scan says so.
+
+        Raises
+        ------
+        InputError
+            If the document names a scan that it does not have.
+        Cancelled
+            When ``should_stop`` returned True.
+        """
+        total = len(document.scans) + len(document.runs) + 1
+        scans: list[tuple[SemSeries, Grouping | None]] = []
+        for index, scan in enumerate(document.scans):
+            scans.append(self._scan(scan))
+            self._tell(index + 1, total)
+        runs = []
+        for index, run in enumerate(document.runs):
+            if run.scan >= len(scans):
+                raise InputError(f"{self.folder} is damaged: run {run.id} is of a scan that is not there")
+            runs.append(self._run(run, scans[run.scan][0]))
+            self._tell(len(scans) + index + 1, total)
+        series, grouping = None, None
+        if document.scan is not None:
+            if not 0 <= document.scan < len(scans):
+                raise InputError(f"{self.folder} is damaged: the open scan is not there")
+            series, grouping = scans[document.scan]
+        places, measuring = document.places, document.measuring
+        return Snapshot(
+            series=series,
+            grouping=grouping,
+            setup=document.setup,
+            setup_is_proposed=document.setup_is_proposed,
+            regions=() if series is None else self._regions(places.regions, series),
+            active_region=places.active_region,
+            whole_settings=self._settings(places.whole_settings, series),
+            reference=places.reference,
+            marks=places.marks,
+            found=places.found,
+            runs=tuple(runs),
+            tool=measuring.tool,
+            measuring_marks=measuring.marks,
+            settings=measuring.settings,
+            lines=measuring.lines,
+            looking={} if document.looking is None else document.looking.model_dump(),
+            afm=self._afm(document.afm),
+        )
+
+    def _tell(self, done: int, total: int) -> None:
+        stop_if_asked(self.should_stop)
+        if self.progress is not None:
+            self.progress(done / total)
+
+    # Scans -----------------------------------------------------------------------------------------------------
+
+    def _scan(self, scan: ScanDocument) -> tuple[SemSeries, Grouping | None]:
+        _check_scan(scan, self.folder)
+        if scan.files:
+            return self._scan_from_files(scan)
+        try:
+            if scan.images is None:
+                raise InputError("The images of this scan were not kept: open them again as a scan.")
+            images = self._array(scan.images)
+            others = {name: self._array(place) for name, place in scan.others.items()}
+            if images.shape != scan.frame:
+                raise InputError(f"{scan.images} has another shape than the scan")
+            return replace(_empty_scan(scan, images), others=others), None
+        except InputError as error:
+            self.problems.append(str(error))
+            return _empty_scan(scan, AbsentImages(scan.frame, np.dtype(scan.data_type), str(error))), None
+
+    def _scan_from_files(self, scan: ScanDocument) -> tuple[SemSeries, Grouping | None]:
+        search = self.finder.find(scan.files)
+        planes = tuple(
+            PlaneSource(str(search.paths[at.file]), at.page, at.channel, at.time_index, at.is_segment)
+            for at in scan.planes
+        )
+        problem = search.problem
+        if not problem:
+            try:
+                series, grouping = read_planes(planes)
+                return _like(series, scan), grouping
+            except InputError as error:
+                problem = f"The images of this scan cannot be read: {error}"
+        self.problems.append(problem)
+        absent = AbsentImages(scan.frame, np.dtype(scan.data_type), problem)
+        # where they were, so that they can be found again
+        were = tuple(
+            PlaneSource(scan.files[at.file].absolute, at.page, at.channel, at.time_index, at.is_segment)
+            for at in scan.planes
+        )
+        return replace(_empty_scan(scan, absent), planes=were), None
+
+    def _regions(self, regions: Sequence[RegionDocument], series: SemSeries) -> tuple[DrawnRegion, ...]:
+        return tuple(
+            DrawnRegion(at.id, at.name, at.area, at.region, self._settings(at.settings, series))
+            for at in regions
+            if _lies_in(at.region, series.frame_shape)
+        )
+
+    def _settings(self, settings: SettingsDocument, series: SemSeries | None) -> RunSettings:
+        level, start = settings.level_region, None
+        try:
+            start = None if series is None else self._start(settings.start, series)
+        except InputError as damage:
+            self.problems.append(f"The surface to start from cannot be read: {damage}")
+        if level is not None and (series is None or not _lies_in(level, series.frame_shape)):
+            level = None
+        return RunSettings(settings.method, settings.seed, level, start)
+
+    # Runs ------------------------------------------------------------------------------------------------------
+
+    def _run(self, run: RunDocument, series: SemSeries) -> Run:
+        state, error = run.state, run.error
+        result: Result | None = None
+        unlevelled: HeightMap | None = None
+        start: KnownStart | None = None
+        try:
+            result = None if run.result is None else self._result(run.result)
+            if isinstance(result, HeightMap):
+                unlevelled = result if run.unlevelled is None else self._map(run.unlevelled)
+            if state == "done" and result is None:
+                raise InputError("its result is not there")
+            start = self._start(run.start, series)
+        except InputError as damage:
+            result = unlevelled = None
+            state, error = "failed", f"The stored result cannot be read: {damage}. Run it again."
+            self.problems.append(f"Run {run.id} ({run.title or run.name}): {damage}")
+        if state == "running":
+            state, error = "failed", _INTERRUPTED
+        return Run(
+            id=run.id,
+            name=run.name,
+            series=series,
+            setup=run.setup,
+            region=run.region,
+            level_region=run.level_region,
+            frame=run.frame,
+            method=run.method,
+            seed=run.seed,
+            outline=run.outline,
+            start=start,
+            state=state,
+            progress=run.progress,
+            chi_square=run.chi_square,
+            ending_early=run.ending_early,
+            result=result,
+            unlevelled=unlevelled,
+            levelling=run.levelling,
+            error=error,
+            title=run.title,
+            region_id=run.region_id,
+            region_name=run.region_name,
+            began_s=run.began_s,
+            sigma=run.sigma,
+            seconds=run.seconds,
+            versions=run.versions,
+            input_hashes=run.input_hashes,
+        )
+
+    def _start(self, start: StartDocument | None, series: SemSeries) -> KnownStart | None:
+        if start is None:
+            return None
+        height = self._array(start.height_nm)
+        if height.shape != series.frame_shape or height.dtype != np.float32:
+            raise InputError(f"{start.height_nm} does not fit the scan")
+        return KnownStart(start.name, height)
+
+    def _result(self, result: MapDocument | SeriesDocument) -> Result:
+        return self._map(result) if isinstance(result, MapDocument) else self._series(result)
+
+    def _map(self, found: MapDocument) -> HeightMap:
+        arrays = {name: self._array(place) for name, place in found.arrays.items()}
+        _check_map(found, arrays)
+        return HeightMap(
+            **arrays,  # type: ignore[arg-type]  # the names are those of its fields
+            gain=np.array(found.gain, np.float64),
+            offset=np.array(found.offset, np.float64),
+            z_scale_source=found.z_scale_source,
+            z_scale_uncertainty=found.z_scale_uncertainty,
+            pixel_size_nm=found.pixel_size_nm,
+            detector_names=found.detector_names,
+            region=found.region,
+            warnings=found.warnings,
+            provenance=dict(found.provenance),
+        )
+
+    def _series(self, found: SeriesDocument) -> HeightSeries:
+        height, sigma = (self._array(found.arrays[name]) for name in ("height_nm", "sigma_nm"))
+        if height.ndim != 3 or sigma.shape != height.shape or len(found.time_s) != len(height):
+            raise InputError("its maps and times do not fit together")
+        _check_pixel(found.pixel_size_nm)
+        return HeightSeries(
+            height_nm=height,
+            sigma_nm=sigma,
+            time_s=np.array(found.time_s, np.float64),
+            pixel_size_nm=found.pixel_size_nm,
+            z_scale_source=found.z_scale_source,
+            z_scale_uncertainty=found.z_scale_uncertainty,
+            warnings=found.warnings,
+            provenance=dict(found.provenance),
+        )
+
+    def _afm(self, afm: AfmDocument | None) -> AfmSnapshot | None:
+        if afm is None:
+            return None
+        try:
+            raw, reference = self._map(afm.raw), self._map(afm.reference)
+        except InputError as damage:
+            self.problems.append(f"The AFM map {afm.name} cannot be read: {damage}. Open its file again.")
+            return None
+        place = None
+        if afm.place is not None:
+            matrix, offset = np.array(afm.place.matrix, np.float64), np.array(afm.place.offset_nm, np.float64)
+            place = PlaneTransform(matrix, offset) if abs(np.linalg.det(matrix)) > 0 else None
+        return AfmSnapshot(
+            afm.name, afm.channels, afm.channel, afm.orientation, afm.levelling, raw, reference, place, afm.options
+        )
+
+    def _array(self, place: str) -> NDArray[Any]:
+        if place not in self._arrays:
+            stop_if_asked(self.should_stop)
+            path = self.folder / place
+            check_inside(path, self.folder)
+            self._arrays[place] = read_array(path, self.folder)
+            self.stored.add(self._arrays[place], place)
+        return self._arrays[place]
+
+
+def read_planes(planes: Sequence[PlaneSource]) -> tuple[SemSeries, Grouping]:
+    """Read the scan that planes of files make, sorted as they say.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or they make no scan.
+    """
+    from napari_sem4d.io.grouping import grouping_of
+    from napari_sem4d.io.sem import read_sem
+
+    grouping = grouping_of(planes)
+    return read_sem(grouping), grouping
+
+
+def _like(series: SemSeries, scan: ScanDocument) -> SemSeries:
+    """Return a scan that was read again as the session knew it: crop, pixel size, times."""
+    chosen = series if series.detector_names == scan.detector_names else series.with_detectors(scan.detector_names)
+    if tuple(chosen.full_images.shape) != scan.frame:
+        raise InputError("its images have another size than before")
+    known = _empty_scan(scan, chosen.full_images)
+    return replace(known, others=chosen.others, planes=chosen.planes)
+
+
+def _empty_scan(scan: ScanDocument, images: Any) -> SemSeries:
+    return SemSeries(
+        full_images=images,
+        region=scan.region,
+        pixel_size_nm=scan.pixel_size_nm,
+        time_s=np.array(scan.time_s, np.float64),
+        detector_names=scan.detector_names,
+        channel_metadata=scan.channel_metadata,
+        simultaneous=scan.simultaneous,
+        saturation=scan.saturation,
+        warnings=scan.warnings,
+    )
+
+
+def _check_scan(scan: ScanDocument, folder: Path) -> None:
+    count, detectors, rows, columns = scan.frame
+    fits = (
+        min(scan.frame) >= 1
+        and len(scan.time_s) == count
+        and len(scan.detector_names) == len(set(scan.detector_names)) == len(scan.channel_metadata) == detectors
+        and _lies_in(scan.region, (rows, columns))
+        and all(plane.file < len(scan.files) for plane in scan.planes)
+        and (scan.pixel_size_nm is None or scan.pixel_size_nm > 0)
+    )
+    if not fits:
+        raise InputError(f"{folder} is damaged: what it says of a scan does not fit together")
+
+
+def _check_map(found: MapDocument, arrays: dict[Any, NDArray[Any]]) -> None:
+    """Compare the arrays of a map with each other and with what is said of it.
+
+    Raises
+    ------
+    InputError
+    """
+    missing = {"height_nm", "sigma_nm", "shadow", "valid", "brightness", "predicted", "residual"} - set(arrays)
+    if missing:
+        raise InputError(f"{', '.join(sorted(missing))} is not there")
+    shape = arrays["height_nm"].shape
+    for name, array in arrays.items():
+        wanted = "b" if name in _BOOLS else "u" if name == "reason" else "f"
+        axes = 3 if name in {"samples", "predicted", "residual"} else 2
+        if array.dtype.kind != wanted or array.ndim != axes or array.shape[-2:] != shape:
+            raise InputError(f"{name} is no array of its kind, or of another size than the height")
+    if found.region.shape != shape:
+        raise InputError("its place on the scan is of another size than its height")
+    _check_pixel(found.pixel_size_nm)
+
+
+def _check_pixel(pixel_size_nm: float) -> None:
+    if not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
+        raise InputError("its pixel size is no positive number")
+
+
+def _lies_in(region: Region, shape: tuple[int, int]) -> bool:
+    return (
+        0 <= region.row_start < region.row_stop <= shape[0]
+        and 0 <= region.column_start < region.column_stop <= shape[1]
+    )

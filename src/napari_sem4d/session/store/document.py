@@ -1,0 +1,286 @@
+"""What stands in a session file: the model of its JSON, and older versions of it. No arrays, no folders."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from napari_sem4d.model import InputError, Region, ScanMetadata, Setup, ZScaleSource
+from napari_sem4d.model.setup import explain
+from napari_sem4d.session.afm import MapLevelling, Orientation
+from napari_sem4d.session.afm_check import Options
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.calibration import Found
+from napari_sem4d.session.looking import Style
+from napari_sem4d.session.measuring import Levelling, Line, Mark, Settings, Spot, Tool
+from napari_sem4d.session.references import Place, Reference
+from napari_sem4d.session.run import RunState
+from napari_sem4d.session.sections import Section
+from napari_sem4d.session.store.view_state import ViewState
+
+SCHEMA_VERSION = 1
+
+ArrayKind = Literal["runs", "scans", "maps"]
+ArrayPath = Annotated[str, StringConstraints(pattern=r"^(runs|scans|maps)/\d{4,9}-\d{6,9}/[a-z0-9_]{1,40}$")]
+"""Where an array lies in the folder; the pattern leads nowhere else."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+MapArray = Literal[
+    "height_nm", "sigma_nm", "samples", "shadow", "valid", "reason", "brightness", "predicted", "residual"
+]
+Method = Literal["photometric", "analytic", "vift"]
+Migration = Callable[[dict[str, Any]], dict[str, Any]]
+
+MIGRATIONS: Mapping[int, Migration] = {}
+"""Makes of a document of one schema version that of the next."""
+
+
+class _Part(BaseModel):
+    """Strict about names; numbers are finite, in a place or a setup nothing else makes sense."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Measured(BaseModel):
+    """Strict about names; a figure that is not known is NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileDocument(_Part):
+    """A file of a scan, which stays where it is."""
+
+    relative: str | None = Field(None, description="Path from the session folder; null on another drive")
+    absolute: str
+    size: int = Field(ge=0, description="Bytes")
+    modified_ns: int = Field(description="Time of the last change, nanoseconds since 1970")
+    sha256: Sha256 | None = Field(None, description="Of the content; null while it has not been computed")
+
+
+class PlaneDocument(_Part):
+    """One image of a scan."""
+
+    file: int = Field(ge=0, description="Index into the files of the scan")
+    page: int = Field(ge=0)
+    channel: str
+    time_index: int = Field(ge=0)
+    is_segment: bool
+
+
+class ScanDocument(_Part):
+    """A scan: its files, or its images where it has none."""
+
+    files: tuple[FileDocument, ...] = ()
+    planes: tuple[PlaneDocument, ...] = ()
+    images: ArrayPath | None = None
+    others: Mapping[str, ArrayPath] = Field(default_factory=dict)
+    frame: tuple[int, int, int, int] = Field(description="Scans, detectors, rows, columns as recorded")
+    data_type: Annotated[str, StringConstraints(pattern=r"^[<>|=]?[uif](1|2|4|8)$")]
+    region: Region
+    pixel_size_nm: float | None = None
+    time_s: tuple[float, ...]
+    detector_names: tuple[str, ...]
+    channel_metadata: tuple[ScanMetadata, ...]
+    simultaneous: bool | None = None
+    saturation: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class MapDocument(_Measured):
+    """A height map: everything but its large arrays."""
+
+    kind: Literal["map"] = "map"
+    arrays: Mapping[MapArray, ArrayPath]
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+    z_scale_source: ZScaleSource
+    z_scale_uncertainty: float
+    pixel_size_nm: float
+    detector_names: tuple[str, ...]
+    region: Region
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class SeriesDocument(_Measured):
+    """A series of height maps: everything but its large arrays."""
+
+    kind: Literal["series"] = "series"
+    arrays: Mapping[Literal["height_nm", "sigma_nm"], ArrayPath]
+    time_s: tuple[float, ...]
+    pixel_size_nm: float
+    z_scale_source: ZScaleSource
+    z_scale_uncertainty: float
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class StartDocument(_Part):
+    """A surface that a loop began with."""
+
+    name: str
+    height_nm: ArrayPath
+
+
+class RunDocument(_Measured):
+    """A run: inputs, parameters, versions, state, result."""
+
+    id: int = Field(ge=1)
+    name: str
+    title: str = ""
+    scan: int = Field(ge=0, description="Index into the scans of the session")
+    setup: Setup
+    region: Region | None = None
+    outline: Area | None = None
+    level_region: Region | None = None
+    region_id: int = 0
+    region_name: str = ""
+    frame: int | None = Field(None, ge=0)
+    method: Method
+    seed: int
+    start: StartDocument | None = None
+    state: RunState
+    progress: float = 0.0
+    chi_square: tuple[float, ...] = ()
+    ending_early: bool = False
+    error: str = ""
+    began_s: float
+    sigma: float = math.nan
+    seconds: float | None = None
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    input_hashes: Mapping[str, str] = Field(default_factory=dict)
+    levelling: tuple[Levelling, ...] = ()
+    result: Annotated[MapDocument | SeriesDocument, Field(discriminator="kind")] | None = None
+    unlevelled: MapDocument | None = Field(None, description="Null when nothing was levelled")
+
+
+class TransformDocument(_Part):
+    """An affine transform between two maps."""
+
+    matrix: tuple[tuple[float, float], tuple[float, float]]
+    offset_nm: tuple[float, float]
+
+
+class AfmDocument(_Measured):
+    """The AFM map, as it was read and as it is used, and its place."""
+
+    name: str
+    channels: tuple[str, ...] = ()
+    channel: str = ""
+    orientation: Orientation
+    levelling: MapLevelling
+    raw: MapDocument
+    reference: MapDocument
+    place: TransformDocument | None = None
+    options: Options
+
+
+class MeasuringDocument(_Measured):
+    """What was marked and read on the map."""
+
+    tool: Tool = "area"
+    marks: Mapping[Spot, Mark] = Field(default_factory=dict)
+    settings: Settings = Field(default_factory=Settings)
+    lines: tuple[Line, ...] = ()
+
+
+class SettingsDocument(_Part):
+    """How a region is to be reconstructed."""
+
+    method: Method = "photometric"
+    seed: int = 0
+    level_region: Region | None = None
+    start: StartDocument | None = None
+
+
+class RegionDocument(_Part):
+    """A named region."""
+
+    id: int = Field(ge=1)
+    name: str
+    area: Area
+    region: Region
+    settings: SettingsDocument
+
+
+class LookingDocument(_Part):
+    """What colours the maps, and the sections through them."""
+
+    style: Style = Field(default_factory=Style)
+    sections: tuple[Section, ...] = ()
+    active: str = ""
+
+
+class PlacesDocument(_Part):
+    """What was marked on the scan, and the object of known height there."""
+
+    regions: tuple[RegionDocument, ...] = ()
+    active_region: int = 0
+    whole_settings: SettingsDocument = Field(default_factory=SettingsDocument)
+    reference: Reference
+    marks: Mapping[Place, Area] = Field(default_factory=dict)
+    found: Found | None = None
+
+
+class SessionDocument(_Measured):
+    """One session."""
+
+    schema_version: Literal[1] = 1
+    name: str = ""
+    saved: datetime
+    versions: Mapping[str, str]
+    scans: tuple[ScanDocument, ...] = ()
+    scan: int | None = Field(None, description="Index of the open scan")
+    setup: Setup | None = None
+    setup_is_proposed: bool = True
+    places: PlacesDocument
+    measuring: MeasuringDocument = Field(default_factory=MeasuringDocument)
+    runs: tuple[RunDocument, ...] = ()
+    looking: LookingDocument | None = None
+    afm: AfmDocument | None = None
+    view: ViewState | None = None
+
+    def dump(self) -> str:
+        """Return the document as JSON text; what is not known is written as NaN."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+
+
+def parse_document(text: str, source: str) -> SessionDocument:
+    """Read a document of this or an older schema version.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        Names the file in messages.
+
+    Raises
+    ------
+    InputError
+        If it is no JSON, of a newer version, or does not describe a session; the message names the field.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is damaged: it is no JSON ({error})") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise InputError(f"{source} is no session of this program: it names no schema_version")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{source} was written by a newer version of napari-sem4d (schema {version}, this one reads up to "
+            f"{SCHEMA_VERSION}): update napari-sem4d to open it"
+        )
+    try:
+        while version < SCHEMA_VERSION:
+            content = MIGRATIONS[version](content)
+            version += 1
+        return SessionDocument.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{source} is no session that can be opened: {explain(error)[:600]}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{source} is no session that can be opened: {error}") from error
