@@ -29,6 +29,7 @@ from napari_sem4d.physics.emission_field import (
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.montecarlo.run import LOWEST_THRESHOLD_KEV, run_montecarlo
 from napari_sem4d.physics.montecarlo.tallies import DetectorTally, MomentTally, Tally
+from napari_sem4d.physics.threads import hold_libraries
 
 Progress = Callable[[float], object] | None
 ShouldStop = Callable[[], bool] | None
@@ -112,6 +113,7 @@ class Analytic(ForwardModelEngine):
         """See :class:`ForwardModelEngine`."""
         from napari_sem4d.physics.analytic import AnalyticModel  # torch takes a second to load
 
+        hold_libraries()
         return AnalyticModel(setup, shape, pixel_size_nm)
 
 
@@ -124,6 +126,7 @@ class Vift(ForwardModelEngine):
         """See :class:`ForwardModelEngine`."""
         from napari_sem4d.physics.vift.model import ViftModel  # torch takes a second to load
 
+        hold_libraries()
         return ViftModel(setup, shape, pixel_size_nm)
 
 

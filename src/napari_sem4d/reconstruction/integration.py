@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 
 _LARGEST_STEPS = 60
 
@@ -100,10 +101,12 @@ def _eigenvalues(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _solve_equal(right: NDArray[np.float32], eigenvalues: NDArray[np.float32]) -> NDArray[np.float32]:
     """Solve the unweighted normal equations by a cosine transform (DCT-II diagonalises them)."""
-    spectrum = fft.dctn(right, type=2, norm="ortho", workers=-1)
+    spectrum = fft.dctn(right, type=2, norm="ortho", workers=LIMITS.thread_count)
     spectrum /= eigenvalues
     spectrum[0, 0] = 0.0
-    return np.asarray(fft.idctn(spectrum, type=2, norm="ortho", workers=-1, overwrite_x=True), np.float32)
+    return np.asarray(
+        fft.idctn(spectrum, type=2, norm="ortho", workers=LIMITS.thread_count, overwrite_x=True), np.float32
+    )
 
 
 def _divergence(step_x: NDArray[np.float32], step_y: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
+from napari_sem4d.physics.threads import hold_libraries
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
@@ -68,6 +69,7 @@ def model_based(
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
     """
+    hold_libraries()
     around = _with_margin(region, scan)
     part = scan.crop(around)
     inner = Region(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.analytic import BLUR_REACH, blur_widths_px
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
@@ -143,9 +144,11 @@ class Spectrum:
 
 def forward(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cosine transform of the last two axes, orthonormal."""
-    return np.asarray(fft.dctn(image, type=2, norm="ortho", axes=(-2, -1), workers=-1), np.float32)
+    return np.asarray(fft.dctn(image, type=2, norm="ortho", axes=(-2, -1), workers=LIMITS.thread_count), np.float32)
 
 
 def backward(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inverse of :func:`forward`; overwrites its argument."""
-    return np.asarray(fft.idctn(waves, type=2, norm="ortho", axes=(-2, -1), workers=-1, overwrite_x=True), np.float32)
+    return np.asarray(
+        fft.idctn(waves, type=2, norm="ortho", axes=(-2, -1), workers=LIMITS.thread_count, overwrite_x=True), np.float32
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.reconstruction.integration import integrate
@@ -39,11 +40,13 @@ def noise_sigma(
         # adjoint difference times the mean of two neighbours: i sin k
         transfer = 1j * np.sin(k) / laplacian
         transfer[0, 0] = 0.0
-        kernel = fft.irfft2(transfer, s=shape, workers=-1) ** 2
+        kernel = fft.irfft2(transfer, s=shape, workers=LIMITS.thread_count) ** 2
         capped = np.minimum(variance, 100 * np.median(variance))
-        total += fft.irfft2(fft.rfft2(kernel, workers=-1) * fft.rfft2(capped, workers=-1), s=shape, workers=-1).astype(
-            np.float32
-        )
+        total += fft.irfft2(
+            fft.rfft2(kernel, workers=LIMITS.thread_count) * fft.rfft2(capped, workers=LIMITS.thread_count),
+            s=shape,
+            workers=LIMITS.thread_count,
+        ).astype(np.float32)
     return np.asarray(pixel_size_nm * np.sqrt(np.maximum(total, 0.0)), np.float32)
 
 

@@ -15,6 +15,7 @@ from scipy import fft, ndimage
 from skimage.registration import phase_cross_correlation
 
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.registration.common_surface import REACH, CommonSurface, common_surface, towards_segments
 from napari_sem4d.registration.moving import shift_image
 
@@ -156,7 +157,7 @@ def estimate_shifts(
         Correlation of the structures of the least alike pair when shifted, 0 to 1.
     """
     count = len(images)
-    spectra = [fft.fft2(_structure(image), workers=-1) for image in images]
+    spectra = [fft.fft2(_structure(image), workers=LIMITS.thread_count) for image in images]
     design, measured, likeness = [], [], 1.0
     for i in range(count):
         for j in range(i + 1, count):
