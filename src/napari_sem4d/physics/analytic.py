@@ -60,7 +60,7 @@ class AnalyticModel:
         self.setup, self.shape, self.pixel_size_nm = setup, shape, pixel_size_nm
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         field = Field.of(shape, pixel_size_nm) if field is None else field
-        diodes, self._mixing = _single_diodes(setup)
+        diodes, self._mixing = single_diodes(setup)
         lookup = reflectance(diodes, round(field.half_width_mm, 6))
         self._count = lookup.table.shape[3]
         places = (np.asarray(v / lookup.field_scale_mm, np.float32) for v in (field.x_mm, field.y_mm))
@@ -87,7 +87,7 @@ class AnalyticModel:
         signals = pause(pause(signals, ask) * self._visible(height, slope_x, slope_y), ask)
         if self._mixing is not None:
             signals = torch.einsum("cd,bdyx->bcyx", self._tensor(self._mixing), signals)
-        return self._blurred(signals).reshape(*batch, -1, *self.shape)
+        return self.blurred(signals).reshape(*batch, -1, *self.shape)
 
     def _visible(self, height: Tensor, slope_x: Tensor, slope_y: Tensor) -> Tensor:
         """Share (batch, detector, y, x) of each signal that other parts of the surface let through."""
@@ -99,7 +99,8 @@ class AnalyticModel:
         lost: Tensor = CastShadows.apply(height, slope_x, slope_y, sky)
         return (1.0 - lost).clamp_min(0.0)
 
-    def _blurred(self, signals: Tensor) -> Tensor:
+    def blurred(self, signals: Tensor) -> Tensor:
+        """Images (..., y, x) as beam and exit radius blur them; they go on with their edge values."""
         (rows, columns), (top, left), (high, wide) = self.shape, self._pad, self._padded
         padded = functional.pad(signals, (left, wide - columns - left, top, high - rows - top), "replicate")
         blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * self._transfer, s=(high, wide))
@@ -119,7 +120,7 @@ def slopes(height_nm: Tensor, pixel_size_nm: float) -> tuple[Tensor, Tensor]:
     return slope_x, slope_y
 
 
-def _single_diodes(setup: Setup) -> tuple[Setup, NDArray[np.float64] | None]:
+def single_diodes(setup: Setup) -> tuple[Setup, NDArray[np.float64] | None]:
     """Setup with every diode as a channel of its own, and weights (channel, diode) that mix them; None for one each.
 
     A diode of a difference is hidden on its own: the mixture has no share that could be.

@@ -107,20 +107,35 @@ class TabulatedEmission:
         threshold_kev: float,
     ) -> NDArray[np.float64]:
         """See :class:`napari_sem4d.physics.emission.Emission`."""
-        cos_tilt = normals @ to_beam
-        # the beam's travel along each facet; any direction will do where it falls straight in
-        forward = cos_tilt[:, None] * normals - to_beam
-        length = np.linalg.norm(forward, axis=1, keepdims=True)
-        forward = np.where(length > 1e-9, forward / np.maximum(length, 1e-9), np.array([1.0, 0.0, 0.0]))
         plane = plane_emission(self.material, self.energy_kev, threshold_kev)
         out = np.empty(len(normals))
-        _integrate(normals, forward, plane.coefficients(cos_tilt), directions, solid_angles, out)
+        coefficients = plane.coefficients(normals @ to_beam)
+        _integrate(normals, _forward(normals, to_beam), coefficients, directions, solid_angles, out)
         return out
+
+    def towards(
+        self, normals: NDArray[np.float64], directions: NDArray[np.float64], threshold_kev: float
+    ) -> NDArray[np.float64]:
+        """Signals per steradian (n, direction) of facets (n, 3) under an upright beam towards directions (m, 3)."""
+        up = np.array([0.0, 0.0, 1.0])
+        forward = _forward(normals, up)
+        coefficients = plane_emission(self.material, self.energy_kev, threshold_kev).coefficients(normals[:, 2])
+        out = np.empty((len(directions), len(normals)))
+        for towards, signals in zip(directions, out, strict=True):
+            _integrate(normals, forward, coefficients, towards[None], np.ones(1), signals)
+        return out.T
 
     def per_electron(self, threshold_kev: float) -> float:
         """Signal of one mean backscattered electron of a flat surface."""
         plane = plane_emission(self.material, self.energy_kev, threshold_kev)
         return plane.flat_signal / plane.flat_yield
+
+
+def _forward(normals: NDArray[np.float64], to_beam: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The beam's travel along each facet (n, 3); any direction will do where it falls straight in."""
+    forward = (normals @ to_beam)[:, None] * normals - to_beam
+    length = np.linalg.norm(forward, axis=1, keepdims=True)
+    return np.where(length > 1e-9, forward / np.maximum(length, 1e-9), np.array([1.0, 0.0, 0.0]))
 
 
 @njit(nogil=True, cache=True, fastmath=True)

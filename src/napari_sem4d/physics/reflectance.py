@@ -26,7 +26,7 @@ from napari_sem4d.physics.threads import for_each_batch
 
 GRID = 65  # 3 degrees a cell: bilinear interpolation is right to 2e-4 of the flat signal
 LARGEST_F = 0.85  # tan(tilt / 2) at the edge of the grid: 80.7 degrees
-_NEGLIGIBLE_ANGLE = 2e-4  # field half-width over distance below which parallax is left out
+NEGLIGIBLE_ANGLE = 2e-4  # field half-width over distance below which parallax is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,13 +85,33 @@ class Reflectance:
         (detector, y, x) float32
             Fractions of the beam. Bilinear in the table; tilts beyond its edge are held at the edge.
         """
-        rows, columns = slope_x.shape
-        out = np.empty((self.table.shape[3], rows, columns), np.float32)
-        xs = (x_mm / self.field_scale_mm).astype(np.float32)
-        ys = (y_mm / self.field_scale_mm).astype(np.float32)
-        p, q = np.asarray(slope_x, np.float32), np.asarray(slope_y, np.float32)
-        for_each_batch(rows, lambda first, last: _signals_rows(p, q, xs, ys, self.table, first, last, out), should_stop)
-        return out
+        xs, ys = (np.asarray(v / self.field_scale_mm, np.float32) for v in (x_mm, y_mm))
+        return looked_up(self.table, slope_x, slope_y, xs, ys, should_stop)
+
+
+def looked_up(
+    table: NDArray[np.float32],
+    slope_x: NDArray[np.float32],
+    slope_y: NDArray[np.float32],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    should_stop: Callable[[], bool] | None = None,
+) -> NDArray[np.float32]:
+    """Values (entry, y, x) of a table over normals, as that of :class:`Reflectance`, at the slopes of a surface.
+
+    Parameters
+    ----------
+    table : (GRID, GRID, term, entry) float32
+    slope_x, slope_y : (y, x) float32
+    x, y : (x,), (y,) float32
+        Field coordinates over the scale of the table.
+    should_stop : callable, optional
+    """
+    rows, columns = slope_x.shape
+    out = np.empty((table.shape[3], rows, columns), np.float32)
+    p, q = np.asarray(slope_x, np.float32), np.asarray(slope_y, np.float32)
+    for_each_batch(rows, lambda first, last: _signals_rows(p, q, x, y, table, first, last, out), should_stop)
+    return out
 
 
 @lru_cache(maxsize=8)
@@ -116,7 +136,7 @@ def reflectance(
     emission = (TabulatedEmission if law == "tabulated" else ClosedFormEmission).of(
         setup.material, setup.beam_energy_kev
     )
-    parallax = half_field_mm / smallest_distance_mm(setup) > _NEGLIGIBLE_ANGLE
+    parallax = half_field_mm / smallest_distance_mm(setup) > NEGLIGIBLE_ANGLE
     places = ANCHORS if parallax else ((0.0, 0.0),)
     values = np.stack([_signals_at(setup, emission, x * half_field_mm, y * half_field_mm) for x, y in places])
     table = np.moveaxis(quadratic(values) if parallax else values, 0, 2)

@@ -22,7 +22,7 @@ from napari_sem4d.physics.threads import for_each_batch
 
 DIRECTIONS = tuple((round(math.sin(k * math.pi / 4)), round(math.cos(k * math.pi / 4))) for k in range(8))
 _UP_RIGHT = np.array(DIRECTIONS)
-_HORIZON_STEPS = 64  # entries of the table of hidden shares, even in elevation
+HORIZON_STEPS = 64  # entries of the table of hidden shares, even in elevation
 _NEAR_STEPS = 8  # pixels looked at one by one along a direction; farther ones in steps that grow by a quarter
 
 
@@ -58,20 +58,8 @@ class CastShadows(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, height: Tensor, slope_x: Tensor, slope_y: Tensor, sky: Sky) -> Tensor:
         """See the class."""
         z, p, q = (t.detach().cpu().numpy() for t in (height, slope_x, slope_y))
-        batch, rows, columns = z.shape
-        lost = np.zeros((batch, sky.hidden.shape[0], rows, columns), np.float32)
-        step_of = np.zeros((batch, len(DIRECTIONS), rows, columns), np.int16)
-        most = int(sky.steps[-1])
-        for index in range(batch):
-            padded = np.pad(z[index], most, mode="edge")
-
-            def work(first: int, last: int, index: int = index, padded: NDArray[np.float32] = padded) -> None:
-                _shadow_rows(
-                    padded, p[index], q[index], sky.hidden, _UP_RIGHT, sky.steps, np.float32(sky.least_tangent),
-                    np.float32(sky.pixel_size_nm), first, last, lost[index], step_of[index],
-                )  # fmt: skip
-
-            for_each_batch(rows, work)
+        found = [searched(*one, sky) for one in zip(z, p, q, strict=True)]
+        lost, step_of = (np.stack(arrays) for arrays in zip(*found, strict=True))
         ctx.save_for_backward(height, slope_x, slope_y)
         ctx.sky, ctx.step_of = sky, step_of
         return torch.as_tensor(lost, device=height.device)
@@ -98,6 +86,29 @@ class CastShadows(torch.autograd.Function):  # type: ignore[misc]
         )
 
 
+def searched(
+    height: NDArray[np.float32], slope_x: NDArray[np.float32], slope_y: NDArray[np.float32], sky: Sky
+) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+    """Shares (detector, y, x) of the flat signals that are hidden, and what hides them.
+
+    The second array (direction, y, x) holds the step in pixels to what rises highest in a direction, 0 where nothing
+    rises above the facet's own plane.
+    """
+    rows, columns = height.shape
+    lost = np.zeros((sky.hidden.shape[0], rows, columns), np.float32)
+    step_of = np.zeros((len(DIRECTIONS), rows, columns), np.int16)
+    padded = np.pad(height, int(sky.steps[-1]), mode="edge")
+
+    def work(first: int, last: int) -> None:
+        _shadow_rows(
+            padded, slope_x, slope_y, sky.hidden, _UP_RIGHT, sky.steps, np.float32(sky.least_tangent),
+            np.float32(sky.pixel_size_nm), first, last, lost, step_of,
+        )  # fmt: skip
+
+    for_each_batch(rows, work)
+    return lost, step_of
+
+
 def distances(reach: int) -> NDArray[np.int64]:
     """Distances in pixels at which a direction is looked along, up to ``reach``."""
     steps = list(range(1, min(reach, _NEAR_STEPS) + 1))
@@ -111,8 +122,8 @@ def hidden_shares(setup: Setup) -> NDArray[np.float64]:
 
     (detector, direction, elevation) for cosine emission; elevations even from 0 to 90 degrees.
     """
-    elevation = np.linspace(0.0, np.pi / 2, _HORIZON_STEPS)
-    out = np.zeros((len(setup.detectors), len(DIRECTIONS), _HORIZON_STEPS))
+    elevation = np.linspace(0.0, np.pi / 2, HORIZON_STEPS)
+    out = np.zeros((len(setup.detectors), len(DIRECTIONS), HORIZON_STEPS))
     for index, detector in enumerate(setup.detectors):
         total = 0.0
         for weight, diode in diode_terms(detector):
@@ -205,9 +216,9 @@ def _below(hidden, detector, direction, tangent):  # type: ignore[no-untyped-def
     """Share of a flat signal that leaves below an elevation, and its derivative by the tangent of it."""
     if tangent <= np.float32(0.0):
         return np.float32(0.0), np.float32(0.0)
-    scale = np.float32(2.0 / math.pi * (_HORIZON_STEPS - 1))
+    scale = np.float32(2.0 / math.pi * (HORIZON_STEPS - 1))
     place = np.float32(math.atan(tangent)) * scale
-    index = min(int(place), _HORIZON_STEPS - 2)
+    index = min(int(place), HORIZON_STEPS - 2)
     start = hidden[detector, direction, index]
     rise = hidden[detector, direction, index + 1] - start
     return start + (place - np.float32(index)) * rise, rise * scale / (np.float32(1.0) + tangent * tangent)

@@ -85,17 +85,36 @@ class ViftModel:
 
     def correction(self, height_nm: Tensor, ask: Ask | None = None) -> Tensor:
         """What is added to the analytic signals, (batch, detector, y, x), for heights (batch, y, x)."""
+        out = self._network(height_nm, self._contraction, ask)
+        if self._monomials is not None:
+            out = (out.unflatten(1, (len(self._monomials), -1)) * self._monomials[:, None]).sum(dim=1)
+        return out
+
+    @property
+    def last_layer(self) -> NDArray[np.float64]:
+        """Matrix (coefficient, product) of the network's last layer, which is linear."""
+        return np.asarray(self.network.last.weight.detach().cpu().numpy(), np.float64)
+
+    def products(self, height_nm: Tensor, ask: Ask | None = None) -> Tensor:
+        """Inputs (product, y, x) of the last layer for heights (y, x): what they are of a surface, no detector changes.
+
+        ``(contraction(setup) @ last_layer) @ products`` is the correction.
+        """
+        to_products = np.linalg.pinv(self.last_layer)
+        contraction = torch.as_tensor(to_products, dtype=torch.float32, device=self.device)
+        return self._network(height_nm.to(self.device, torch.float32)[None], contraction, ask)[0]
+
+    def _network(self, height_nm: Tensor, contraction: Tensor, ask: Ask | None) -> Tensor:
+        """Network on its grid and back on the pixels, (batch, row of the contraction, y, x)."""
         rows, columns = self.shape
         z = height_nm - height_nm.mean(dim=(-2, -1), keepdim=True)
         if self._coarse > 1:
             z = functional.pad(z[:, None], (0, -columns % self._coarse, 0, -rows % self._coarse), "replicate")
             z = functional.avg_pool2d(z, self._coarse)[:, 0]
         z = z / (self._coarse * self.pixel_size_nm)
-        out: Tensor = self.network(z, self._condition.expand(len(z), -1), self._contraction, ask)
+        out: Tensor = self.network(z, self._condition.expand(len(z), -1), contraction, ask)
         if self._coarse > 1:
             out = functional.interpolate(out, scale_factor=self._coarse, mode="bilinear")[..., :rows, :columns]
-        if self._monomials is not None:
-            out = (out.unflatten(1, (len(self._monomials), -1)) * self._monomials[:, None]).sum(dim=1)
         return out
 
     def _detectors(self, field: Field) -> tuple[Tensor, Tensor | None]:
