@@ -117,7 +117,7 @@ def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Return chunks of a few megabytes: tiles of one plane, or some small planes together."""
     plane = [min(_CHUNK_SIDE, max(side, 1)) for side in shape[-2:]]
     left = max(1, _CHUNK_BYTES // (math.prod(plane) * itemsize))
-    leading = []
+    leading: list[int] = []
     for side in reversed(shape[:-2]):
         leading.insert(0, min(max(side, 1), left))
         left = max(1, left // leading[0])

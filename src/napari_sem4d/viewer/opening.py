@@ -72,7 +72,17 @@ class Opening:
 
     def open_series(self, series: SemSeries) -> None:
         """Take a series that is already in memory."""
-        self._open(lambda: _opened(None, series), "Opening the scan …")
+        self._open(lambda: opened_series(None, series), "Opening the scan …")
+
+    def bring(self, layers: Sequence[Image], limits: Mapping[str, Limits]) -> None:
+        """Keep the layers of the scan that the session is about to have."""
+        self._give_up_reading()
+        self._limits, self._new_layers = dict(limits), layers
+
+    def _give_up_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
 
     def _open(self, read: Callable[[], Opened], busy: str, *, correcting: bool = False) -> None:
         if self._reading is not None:
@@ -120,9 +130,12 @@ class Opening:
 
     def _show_scan(self) -> None:
         series = self._session.series
-        if series is not None and series is not self._shown_series:
+        if series is not self._shown_series:
             self._shown_series = series
             self._workbench.forget_result()
+            if series is None or series.absence:
+                self._workbench.scan.show((), lambda: self._workbench.set_busy(""))
+                return
             layers = self._new_layers or scan_layers(series, self._session.name, self._limits)
             self._new_layers = ()
             self._workbench.set_busy(self._workbench.busy or "Showing the scan …")
@@ -194,9 +207,10 @@ def _read_grouping(grouping: Grouping, pixel_size_nm: float | None) -> Opened:
         series = read_sem(grouping, pixel_size_nm=pixel_size_nm)
     except InputError as error:
         return Opened(grouping, None, {}, problem=error)
-    return _opened(grouping, series)
+    return opened_series(grouping, series)
 
 
-def _opened(grouping: Grouping | None, series: SemSeries) -> Opened:
+def opened_series(grouping: Grouping | None, series: SemSeries) -> Opened:
+    """Return a series with its layers; takes time, so in a worker."""
     limits = scan_limits(series)
     return Opened(grouping, series, limits, scan_layers(series, series_name(series), limits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,25 +139,22 @@ class Decoder:
 
     def _scan_from_files(self, scan: ScanDocument) -> tuple[SemSeries, Grouping | None]:
         search = self.finder.find(scan.files)
+        # as they were, so that they can be found again
         planes = tuple(
-            PlaneSource(str(search.paths[at.file]), at.page, at.channel, at.time_index, at.is_segment)
-            for at in scan.planes
-        )
-        problem = search.problem
-        if not problem:
-            try:
-                series, grouping = read_planes(planes)
-                return _like(series, scan), grouping
-            except InputError as error:
-                problem = f"The images of this scan cannot be read: {error}"
-        self.problems.append(problem)
-        absent = AbsentImages(scan.frame, np.dtype(scan.data_type), problem)
-        # where they were, so that they can be found again
-        were = tuple(
             PlaneSource(scan.files[at.file].absolute, at.page, at.channel, at.time_index, at.is_segment)
             for at in scan.planes
         )
-        return replace(_empty_scan(scan, absent), planes=were), None
+        problem = search.problem
+        images = AbsentImages(scan.frame, np.dtype(scan.data_type), problem)
+        known = replace(_empty_scan(scan, images), planes=planes)
+        if not problem:
+            try:
+                paths = {file.absolute: path for file, path in zip(scan.files, search.paths, strict=True)}
+                return read_again(known, paths)
+            except InputError as error:
+                problem = f"The images of this scan cannot be read: {error}"
+        self.problems.append(problem)
+        return replace(known, full_images=replace(images, problem=problem)), None
 
     def _regions(self, regions: Sequence[RegionDocument], series: SemSeries) -> tuple[DrawnRegion, ...]:
         return tuple(
@@ -241,7 +238,7 @@ class Decoder:
         arrays = {name: self._array(place) for name, place in found.arrays.items()}
         _check_map(found, arrays)
         return HeightMap(
-            **arrays,  # type: ignore[arg-type]  # the names are those of its fields
+            **arrays,
             gain=np.array(found.gain, np.float64),
             offset=np.array(found.offset, np.float64),
             z_scale_source=found.z_scale_source,
@@ -295,28 +292,31 @@ class Decoder:
         return self._arrays[place]
 
 
-def read_planes(planes: Sequence[PlaneSource]) -> tuple[SemSeries, Grouping]:
-    """Read the scan that planes of files make, sorted as they say.
+def read_again(known: SemSeries, paths: Mapping[str, Path]) -> tuple[SemSeries, Grouping]:
+    """Read a scan whose files were missing, and keep what the session knew of it: crop, pixel size, times.
+
+    Parameters
+    ----------
+    known : SemSeries
+        With its planes and without images.
+    paths : mapping
+        Where the files of its planes are now.
 
     Raises
     ------
     InputError
-        If a file cannot be read or they make no scan.
+        If a file cannot be read or they make another scan.
     """
     from napari_sem4d.io.grouping import grouping_of
     from napari_sem4d.io.sem import read_sem
 
-    grouping = grouping_of(planes)
-    return read_sem(grouping), grouping
-
-
-def _like(series: SemSeries, scan: ScanDocument) -> SemSeries:
-    """Return a scan that was read again as the session knew it: crop, pixel size, times."""
-    chosen = series if series.detector_names == scan.detector_names else series.with_detectors(scan.detector_names)
-    if tuple(chosen.full_images.shape) != scan.frame:
-        raise InputError("its images have another size than before")
-    known = _empty_scan(scan, chosen.full_images)
-    return replace(known, others=chosen.others, planes=chosen.planes)
+    grouping = grouping_of(replace(plane, path=str(paths[plane.path])) for plane in known.planes)
+    series = read_sem(grouping)
+    if series.detector_names != known.detector_names:
+        series = series.with_detectors(known.detector_names)
+    if tuple(series.full_images.shape) != tuple(known.full_images.shape):
+        raise InputError("their images have another size than before")
+    return replace(known, full_images=series.full_images, others=series.others, planes=series.planes), grouping
 
 
 def _empty_scan(scan: ScanDocument, images: Any) -> SemSeries:

@@ -70,7 +70,8 @@ class Holder:
         if self.host != socket.gethostname():
             return False
         try:
-            return abs(psutil.Process(self.process).create_time() - self.began_s) > _SAME_START_S
+            began_s: float = psutil.Process(self.process).create_time()
+            return abs(began_s - self.began_s) > _SAME_START_S
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:
