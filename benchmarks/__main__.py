@@ -132,13 +132,19 @@ def _exporting(scenes: Path) -> Iterator[Table]:
     yield exporting_table()
 
 
+def _memory(scenes: Path) -> Iterator[Table]:
+    from benchmarks.memory import memory_tables
+
+    yield from memory_tables()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
     "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
-    "exporting": _exporting,
+    "exporting": _exporting, "memory": _memory,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -156,6 +162,7 @@ ONLY_WHEN_ASKED = (
     "simulating",
     "levelling",
     "exporting",
+    "memory",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sem4d.model import AnnularSegment, SemSeries, Setup
+
+os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported: neither its preferences nor ours come from a file
 
 PIXEL_SIZE_NM = 20.0
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"

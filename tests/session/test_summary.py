@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sem4d.model import HeightMap, HeightSeries, Region
-from napari_sem4d.session.summary import length_text, summarise
+from napari_sem4d.session.summary import summarise
 
 
 @pytest.fixture
@@ -65,10 +65,3 @@ def test_a_series_says_how_many_scans(result: HeightMap) -> None:
     summary = summarise(series)
     assert summary.size.startswith("3 scans of 200 × 100 px")
     assert summary.shadow == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "0.5 nm"), (999, "999 nm"), (1234, "1.234 µm"), (5e5, "500 µm"), (2e6, "2 mm")]
-)
-def test_lengths_take_a_fitting_unit(value: float, text: str) -> None:
-    assert length_text(value) == text

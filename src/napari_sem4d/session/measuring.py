@@ -21,7 +21,7 @@ from napari_sem4d.metrology.line_roughness import profile_roughness
 from napari_sem4d.metrology.parameters import Parameter
 from napari_sem4d.model import Figure, HeightMap, InputError
 from napari_sem4d.session.areas import Area, Corner
-from napari_sem4d.session.summary import length_text
+from napari_sem4d.session.lengths import length_text
 
 Tool = Literal[
     "points", "area", "facet", "zero",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_sem4d.model import HeightMap, HeightSeries
+from napari_sem4d.session.lengths import length_text
 
 _SAMPLES = 250_000
 _WHY_ARBITRARY = "arbitrary z scale:"  # how the reconstruction begins the warning that says why
@@ -81,16 +82,6 @@ def _without_scale(warning: str) -> str:
 def _reference(result: HeightMap | HeightSeries) -> str:
     calibration = result.provenance.get("setup", {}).get("slope_calibration") or {}
     return str(calibration.get("reference", "known slope or height"))
-
-
-def length_text(value_nm: float, unit: str = "nm") -> str:
-    """Write a length with a unit of fitting size; arbitrary units stay what they are."""
-    if unit != "nm":
-        return f"{value_nm:.4g} {unit}"
-    for factor, larger in ((1e6, "mm"), (1e3, "µm")):
-        if abs(value_nm) >= factor:
-            return f"{value_nm / factor:.4g} {larger}"
-    return f"{value_nm:.3g} nm"
 
 
 def _span(heights: np.ndarray) -> float:

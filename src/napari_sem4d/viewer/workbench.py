@@ -20,9 +20,11 @@ from napari_sem4d.viewer.afm_bench import AfmBench
 from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.layers import Heights
+from napari_sem4d.viewer.look_view import LookView
 from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.opening import Opening
+from napari_sem4d.viewer.preferences import follow_preferences
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
 from napari_sem4d.viewer.simulate_view import SimulateView
@@ -47,6 +49,7 @@ class Workbench:
     result_shown: ClassVar[Signal] = Signal(description="Another result, or none, is in the viewer")
 
     def __init__(self, viewer: Any) -> None:
+        follow_preferences()
         self._viewer = proxy(viewer)
         self.session = Session()
         self.activities = Activities()
@@ -60,6 +63,7 @@ class Workbench:
         self.busy = ""
         self.task = Task(self.set_busy, self.activities)
         self.measuring = MeasuringBench(self._viewer, self)
+        self.looks = LookView(self._viewer, self)
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
         self._watch: Watch | None = None
@@ -184,7 +188,7 @@ class Workbench:
         preparing.start()
 
     def show_detail(self, detail: Detail) -> None:
-        """Show images, brightness or mask of the shown result."""
+        """Show images or mask of the shown result."""
         if self.shown_run is not None and self.result is not None:
             self.details.show(detail, self.shown_run, self.result)
 

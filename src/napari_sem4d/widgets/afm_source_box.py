@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPu
 
 from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.session.afm import LEVELLINGS, Turn
+from napari_sem4d.session.lengths import LENGTHS, length_text
 from napari_sem4d.session.setup_table import parse_number
-from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.afm_options_box import AfmOptionsBox
@@ -72,6 +72,7 @@ class AfmSourceBox(QWidget):
         layout.addWidget(self.warnings)
         layout.addWidget(self.fold)
         follow(self, self._bench.afm.changed, self.refresh)
+        follow(self, LENGTHS.changed, self.refresh)
         self.refresh()
 
     def _build_fold(self, layout: QVBoxLayout) -> None:

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import InputError, Region, SemSeries
+from napari_sem4d.session.lengths import LENGTHS, length_text
 from napari_sem4d.session.setup_table import number_text, parse_number
-from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
@@ -61,6 +61,7 @@ class DataPanel(QWidget):
         self.warnings = Messages("⚠")
         body.addWidget(self.warnings)
         follow(self, self._session.series_changed, self.refresh)
+        follow(self, LENGTHS.changed, self.refresh)
         self.refresh()
 
     def _build_table(self, layout: QVBoxLayout) -> None:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import InputError
+from napari_sem4d.session.lengths import LENGTHS, length_text
 from napari_sem4d.session.measuring import (
     FORMS,
     PARAMETER_SETS,
@@ -32,7 +33,6 @@ from napari_sem4d.session.measuring import (
     profile_words,
     table_text,
 )
-from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
@@ -65,6 +65,7 @@ class MeasureBox(Fold):
         self._measuring = workbench.session.measuring
         self._build(QVBoxLayout(self.body))
         follow(self, self._measuring.changed, self.refresh)
+        follow(self, LENGTHS.changed, self.refresh)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.busy_changed, self._note_busy)
         self.refresh()

@@ -1,0 +1,30 @@
+"""Takes the user's preferences from napari's settings, where its Preferences dialog shows them. It decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.settings import get_plugin_settings
+
+from napari_sem4d.session.preferences import Preferences
+
+_followed: list[Any] = []  # settings whose changes are heard: one in a process, a new one when plugins are registered
+
+
+def follow_preferences() -> None:
+    """Obey the preferences as they are and whenever they change; does nothing more when called again."""
+    try:
+        settings = get_plugin_settings("napari-sem4d")
+    except KeyError:  # the plugin is switched off or not installed, and used from a script all the same
+        return
+    if any(settings is known for known in _followed):
+        return
+    _followed[:] = [settings]
+
+    def obey(event: object = None) -> None:
+        computing, display = settings.computing, settings.display
+        Preferences(computing.threads, computing.memory_gb, display.length_unit).apply()
+
+    settings.computing.events.connect(obey)
+    settings.display.events.connect(obey)
+    obey()
