@@ -167,26 +167,26 @@ def test_the_analytic_model_explains_the_images(window: Any, bump: Any, tmp_path
     assert told == []
 
 
-def test_brightness_and_doubts_lie_on_the_map_until_another_result_comes(
+def test_looks_and_doubts_lie_on_the_map_until_another_result_comes(
     window: Any, bump: Any, tmp_path: Path, stepping: Any
 ) -> None:
     window.drop(bump.write(tmp_path))
     start(window)
     stepping.orders.put("end")
     end(window)
-    box = window.dock.reconstruct_panel.result_box
-    details = window.workbench.details
+    box = window.dock.reconstruct_panel.result_box.look_box
+    details, looks = window.workbench.details, window.workbench.looks
     window.click(box.mask_button)
     window.wait_until(lambda: details.is_there("mask"))
     assert any(isinstance(layer, Labels) for layer in window.viewer.layers)
     assert window.viewer.dims.ndisplay == 2
-    window.click(box.brightness_button)
-    window.wait_until(lambda: details.is_there("brightness"))
-    assert window.viewer.canvas.overlays["sem4d_unit"].text == "brightness (1 = usual)"
-    brightness = next(layer for layer in window.viewer.layers if "brightness" in layer.name)
-    window.viewer.layers.remove(brightness)  # as the user may
-    assert not box.brightness_button.isChecked()
-    assert window.viewer.canvas.overlays["sem4d_unit"].text == "height (nm)"
+    box.look_combo.setCurrentIndex(box.look_combo.findData("brightness"))
+    window.wait_until(lambda: looks.is_there)
+    words = window.viewer.canvas.overlays["sem4d_unit"]
+    window.wait_until(lambda: words.text == "brightness (1 = usual)")
+    window.viewer.layers.remove(looks.layer)  # as the user may
+    assert box.look_combo.currentData() == "height"
+    window.wait_until(lambda: words.text == "height (nm)")
     start(window)
     step(window, stepping, 3.0)
     assert not box.mask_button.isChecked()

@@ -331,12 +331,12 @@ def test_stretching_z_leaves_heights_true(window: Any, bump: Any, tmp_path: Path
     window.drop(bump.write(tmp_path))
     result = window.reconstruct()
     (surface,) = window.surfaces
-    slider = window.dock.reconstruct_panel.result_box.exaggeration_slider
+    slider = window.dock.reconstruct_panel.result_box.look_box.exaggeration_slider
     slider.setValue(slider.maximum())
     window.wait_until(lambda: surface.scale[0] == 1000)
     assert np.allclose(surface.data[2], result.height_nm.ravel())
     assert "z × 1000" in surface.name
-    assert window.dock.reconstruct_panel.result_box.exaggeration_label.text() == "× 1000"
+    assert window.dock.reconstruct_panel.result_box.look_box.exaggeration_label.text() == "× 1000"
 
 
 def test_an_earlier_result_can_be_shown_again(window: Any, bump: Any, tmp_path: Path, slow: Any) -> None:

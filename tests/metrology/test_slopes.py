@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sem4d.metrology.slopes import Light, azimuth_deg, hillshade, mean_curvature, slopes, tilt_deg
+from napari_sem4d.metrology.slopes import Light, azimuth_deg, hillshade, mean_curvature, slopes, smoothed, tilt_deg
 from napari_sem4d.model import InputError
 
 PIXEL_NM = 10.0
@@ -106,6 +106,17 @@ def test_nothing_is_known_where_there_is_no_height_and_its_neighbours_keep_a_slo
         np.testing.assert_array_equal(np.isnan(found), missing)
     np.testing.assert_allclose(tilt_deg(right, up)[~missing], 30.0, atol=0.01)
     assert np.isnan(mean_curvature(height, PIXEL_NM)[missing]).all()
+
+
+def test_smoothing_keeps_a_plane_passes_over_holes_and_takes_noise_off() -> None:
+    height = plane(20.0, 0.0)
+    height[30:34, 40] = np.nan
+    found = smoothed(height, 2.0)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(height))
+    np.testing.assert_allclose(found[10:20, 10:-10], height[10:20, 10:-10], atol=0.01)
+    noise = np.random.default_rng(0).standard_normal(height.shape).astype(np.float32)
+    # a Gaussian of s pixels leaves 1 / (2 s sqrt(pi)) of the standard deviation of white noise
+    assert smoothed(noise, 2.0).std() == pytest.approx(1 / (4 * np.sqrt(np.pi)), rel=0.1)
 
 
 def test_a_row_of_pixels_has_no_slope_across_it() -> None:

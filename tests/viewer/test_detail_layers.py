@@ -10,7 +10,7 @@ import pytest
 from napari_sem4d.model import HeightMap, Region
 from napari_sem4d.model.height import Reason
 from napari_sem4d.session import Run, Session
-from napari_sem4d.viewer.detail_layers import brightness_layer, comparison_layers, mask_layer
+from napari_sem4d.viewer.detail_layers import comparison_layers, mask_layer
 
 PIXEL_NM = 20.0
 
@@ -78,11 +78,3 @@ def test_each_doubtful_pixel_says_why(bump: Any, run: Run) -> None:
 
 def test_no_doubts_are_said_as_well(bump: Any, run: Run) -> None:
     assert "no doubtful pixels" in mask_layer(run, result(bump, np.zeros((40, 50), np.uint8))).name
-
-
-def test_brightness_is_centred_at_one(bump: Any, run: Run) -> None:
-    layer = brightness_layer(run, result(bump))
-    low, high = layer.contrast_limits
-    assert (low + high) / 2 == pytest.approx(1)
-    assert low < 0.9
-    assert np.allclose(layer.data_to_world((0, 0)), (5 * PIXEL_NM, 8 * PIXEL_NM))

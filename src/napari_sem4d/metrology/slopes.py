@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_sem4d.model.errors import InputError
 
@@ -143,6 +144,21 @@ def mean_curvature(height_nm: Field, pixel_size_nm: float) -> Field:
     bend = (1 + q * q) * r - 2 * p * q * s + (1 + p * p) * t
     out[1:-1, 1:-1] = -1e3 * bend / (2 * (1 + p * p + q * q) ** np.float32(1.5))
     return out
+
+
+def smoothed(height_nm: Field, sigma_px: float) -> Field:
+    """Heights after a Gaussian filter that passes over missing ones (normalised convolution).
+
+    Returns
+    -------
+    (y, x) float32
+        NaN where the height is.
+    """
+    known = np.isfinite(height_nm)
+    total = ndimage.gaussian_filter(np.where(known, height_nm, 0.0).astype(np.float32), sigma_px, mode="nearest")
+    if not known.all():
+        total /= np.maximum(ndimage.gaussian_filter(known.astype(np.float32), sigma_px, mode="nearest"), 1e-6)
+    return np.where(known, total, np.float32(np.nan))
 
 
 def _derivative(z: Field, axis: int, step: float) -> Field:

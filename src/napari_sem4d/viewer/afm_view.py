@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, pla
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
 from napari_sem4d.viewer.result_view import ResultView
+from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns, is_closed
 
 Look: TypeAlias = Literal["none", "blend", "blink", "swipe", "difference", "drape", "drape difference"]  # Python 3.11
@@ -68,7 +69,6 @@ class AfmView:
         self._following = False
         self._whole: Any = None
         self._changing: Turns | None = None
-        self._removing: list[Turns] = []
         self._blink = QTimer()
         self._blink.setInterval(_BLINK_MS)
         self._blink.timeout.connect(self._tick)
@@ -98,7 +98,7 @@ class AfmView:
         self.forget_check()
         self.move_by_hand(False)
         placed, self.placed = self.placed, None
-        self._take_out(placed)
+        take_out(self._viewer, [placed])
         self.set_look("none")
 
     def move_by_hand(self, wanted: bool) -> None:
@@ -144,7 +144,7 @@ class AfmView:
         if layers.difference.colorbar.visible and view is not None:
             view.step_aside(None)
         self.set_look("none" if self.look in NEEDS_CHECK else self.look)
-        self._take_out(layers.matched, layers.difference, divider)
+        take_out(self._viewer, [layers.matched, layers.difference, divider])
 
     # Looking -------------------------------------------------------------------------------------------------
 
@@ -348,17 +348,3 @@ class AfmView:
         self._viewer.add_layer(layer)
         if active is not None:
             self._viewer.layers.selection.active = active
-
-    def _take_out(self, *layers: Layer | None) -> None:
-        there = [layer for layer in layers if layer is not None and layer in self._viewer.layers]
-        for layer in there:
-            layer.visible = False  # at once; taking out makes napari collect garbage for 0.3 s
-        self._removing = [turns for turns in self._removing if turns.is_going_on]
-        self._removing.append(Turns(self._viewer, [partial(self._remove, there)]))
-        self._removing[-1].start()
-
-    def _remove(self, layers: Sequence[Layer]) -> None:
-        with self._viewer.layers.batched_update():  # one collection for all
-            for layer in layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)

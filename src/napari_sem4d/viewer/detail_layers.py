@@ -14,7 +14,7 @@ from napari_sem4d.model import HeightMap
 from napari_sem4d.model.height import Reason
 from napari_sem4d.session import Run
 from napari_sem4d.session.comparison import compare_images
-from napari_sem4d.viewer.layers import place_color_bar, robust_limits
+from napari_sem4d.viewer.layers import robust_limits
 
 # Blue, white, orange: told apart with every common colour vision deficiency, and 0 is neither.
 DIVERGING = Colormap(
@@ -153,21 +153,6 @@ def _strip(images: NDArray[np.float32], step: int, gap: int) -> NDArray[np.float
         start = index * (columns + gap)
         out[:, start : start + columns] = image
     return out
-
-
-def brightness_layer(run: Run, result: HeightMap) -> Image:
-    """Return the common brightness of the segments: composition and channelling, 1 where it is as usual."""
-    low, high = robust_limits(result.brightness[None, None])
-    reach = max(1 - low, high - 1, 0.01)
-    layer = Image(
-        result.brightness,
-        name=f"{run.name} {BRIGHTNESS_TITLE}",
-        colormap=DIVERGING,
-        contrast_limits=(1 - reach, 1 + reach),
-        **_place(result),
-    )
-    place_color_bar(layer)
-    return layer
 
 
 def mask_layer(run: Run, result: HeightMap) -> Labels:

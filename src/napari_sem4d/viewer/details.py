@@ -1,4 +1,4 @@
-"""Shows on demand what a result holds besides its height: the images that it explains, brightness, reasons to doubt."""
+"""Shows on demand what a result holds besides its height: the images that it explains, reasons to doubt."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from psygnal import Signal
 from napari_sem4d.model import HeightMap
 from napari_sem4d.session import Run
 from napari_sem4d.viewer.detail_layers import (
-    BRIGHTNESS_TITLE,
     COMPARISON_CORNER,
     ComparisonLayers,
-    brightness_layer,
     comparison_layers,
     mask_layer,
 )
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.result_view import ResultView
+from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
-Detail = Literal["images", "brightness", "mask"]
+Detail = Literal["images", "mask"]
 Made: TypeAlias = ComparisonLayers | Layer  # Python 3.11
 _FILL = 0.96
 _FOOT_PX = 110  # of the canvas, below the images: for scale bar and colour bar
@@ -52,7 +51,6 @@ class Details:
         self._hidden: list[Layer] = []
         self._camera: tuple[Any, float] | None = None
         self._adding: dict[Detail, Turns] = {}
-        self._removing: list[Turns] = []
         viewer.layers.events.removed.connect(self._note_removal)
         viewer.dims.events.ndisplay.connect(self._note_display)
 
@@ -75,7 +73,7 @@ class Details:
 
         Parameters
         ----------
-        detail : {"images", "brightness", "mask"}
+        detail : {"images", "mask"}
         run : Run
             With a height map.
         view : ResultView
@@ -166,9 +164,6 @@ class Details:
             self._viewer.canvas.overlay_tiling.bottom_left = "vertical"
             self._comparison.residual.colorbar.visible = True
             self._view.step_aside(self._comparison.title, COMPARISON_CORNER)
-        elif detail == "brightness":
-            self._layers[detail][0].colorbar.visible = True
-            self._view.step_aside(BRIGHTNESS_TITLE)
 
     # Going ---------------------------------------------------------------------------------------------------
 
@@ -183,17 +178,7 @@ class Details:
         if detail != "mask" and self._view is not None:
             self._view.step_aside(None)
         layers = self._layers.pop(detail, [])
-        for layer in layers:
-            layer.visible = False  # at once; taking out makes napari collect garbage for 0.3 s
-        self._removing = [turns for turns in self._removing if turns.is_going_on]
-        self._removing.append(Turns(self._viewer, [partial(self._remove, layers)]))
-        self._removing[-1].start()
-
-    def _remove(self, layers: Sequence[Layer]) -> None:
-        with self._viewer.layers.batched_update():  # one collection for all
-            for layer in layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+        take_out(self._viewer, layers)
 
     def _give_back(self) -> None:
         hidden, self._hidden = [layer for layer in self._hidden if layer in self._viewer.layers], []
@@ -228,4 +213,4 @@ class Details:
 def _make(detail: Detail, run: Run, result: HeightMap) -> Made:
     if detail == "images":
         return comparison_layers(run, result)
-    return brightness_layer(run, result) if detail == "brightness" else mask_layer(run, result)
+    return mask_layer(run, result)

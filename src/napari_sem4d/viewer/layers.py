@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sem4d.model import HeightMap, Region, SemSeries
 from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.session import Run
-from napari_sem4d.viewer.mesh import shaded_colors
+from napari_sem4d.viewer.mesh import shaded, table_colors
 from napari_sem4d.viewer.reader import layer_data
 
 # Perceptually uniform and readable with every common colour vision deficiency.
@@ -23,6 +23,7 @@ AXES = ("t", "z", "y", "x")
 _ROBUST_PERCENTILES = (0.1, 99.9)
 _SAMPLES_FOR_LIMITS = 500_000
 _COLOR_BAR_SIZE = (18, 180)
+_PLASTER = (0.74, 0.74, 0.74, 1.0)  # of a surface that shows nothing but light; facets towards it get brighter
 
 Limits = tuple[float, float]
 
@@ -167,7 +168,7 @@ def surface_layer(heights: Heights, mesh: Mesh, limits: Limits, exaggeration: fl
     """
     layer = Surface(
         (mesh.vertices, mesh.faces, mesh.heights),
-        vertex_colors=surface_colors(mesh, HEIGHT_COLORMAP, limits, exaggeration),
+        vertex_colors=shaded(mesh, table_colors(mesh.heights, color_table(HEIGHT_COLORMAP), limits), exaggeration),
         name=surface_name(heights, exaggeration),
         colormap=HEIGHT_COLORMAP,
         contrast_limits=limits,
@@ -189,40 +190,60 @@ def surface_name(heights: Heights, exaggeration: float) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drape:
-    """What a surface is coloured by in place of its height.
+    """What a map or surface is coloured by in place of its height.
 
     Attributes
     ----------
-    values : (y, x) float32
-        On the pixels of the map; NaN where there is none.
+    values : (y, x) float32, or (y, x, 3) uint8
+        On the pixels of the map, NaN where there is none; or colours.
     title : str
         What it is, with its unit.
     colormap : Colormap or str
     limits : (low, high)
+    is_light : bool
+        Whether it is the light itself, which falls on a surface in 3D anyway.
+    is_shaded : bool
+        Whether light falls on a surface coloured by it: not on what has light and dark sides of its own.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     title: str
     colormap: Any
     limits: Limits
+    is_light: bool = False
+    is_shaded: bool = True
 
-    def at(self, mesh: Mesh, pixel_size_nm: float) -> NDArray[np.float32]:
-        """Return the value at each vertex, (n,)."""
+    @property
+    def is_colors(self) -> bool:
+        """Whether the values are colours."""
+        return self.values.ndim == 3
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a colour bar explains a surface that is coloured by it."""
+        return not (self.is_light or self.is_colors)
+
+    def at(self, mesh: Mesh, pixel_size_nm: float) -> NDArray[Any]:
+        """Return the value at each vertex, (n,) or (n, 3)."""
         rows, columns = (np.round(mesh.vertices[:, axis] / pixel_size_nm).astype(np.intp) for axis in (1, 2))
-        height, width = self.values.shape
-        return self.values[np.minimum(rows, height - 1), np.minimum(columns, width - 1)]
+        height, width = self.values.shape[:2]
+        return np.asarray(self.values[np.minimum(rows, height - 1), np.minimum(columns, width - 1)])
+
+    def colors(self, mesh: Mesh, pixel_size_nm: float) -> NDArray[np.float32]:
+        """Return RGBA (n, 4) of each vertex, not shaded."""
+        if self.is_light:
+            return np.tile(np.array(_PLASTER, np.float32), (len(mesh.vertices), 1))
+        values = self.at(mesh, pixel_size_nm)
+        if self.is_colors:
+            opaque = np.ones((len(values), 4), np.float32)
+            opaque[:, :3] = values / np.float32(255.0)
+            return opaque
+        return table_colors(values, color_table(self.colormap), self.limits)
 
 
-def surface_colors(
-    mesh: Mesh,
-    colormap: Any,
-    limits: Sequence[float],
-    exaggeration: float,
-    values: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """Return the shaded vertex colours of a mesh in a napari colormap: of its heights, or of other ``values`` (n,)."""
-    table = np.asarray(ensure_colormap(colormap).map(np.linspace(0, 1, 256)), dtype=np.float32)
-    return shaded_colors(mesh, table, (limits[0], limits[1]), exaggeration, values)
+def color_table(colormap: Any) -> NDArray[np.float32]:
+    """Return 256 colours RGBA of a napari colormap."""
+    return np.asarray(ensure_colormap(colormap).map(np.linspace(0, 1, 256)), dtype=np.float32)
 
 
 def _interval(time_s: NDArray[np.float64]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -13,18 +14,19 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Surface
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_sem4d.metrology.slopes import Light
 from napari_sem4d.model.mesh import Mesh, height_mesh
 from napari_sem4d.viewer.layers import (
     Drape,
     Heights,
     Limits,
+    color_table,
     height_layer,
     robust_limits,
-    surface_colors,
     surface_layer,
     surface_name,
 )
-from napari_sem4d.viewer.mesh import natural_exaggeration
+from napari_sem4d.viewer.mesh import natural_exaggeration, shaded, table_colors, with_contours
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
@@ -36,6 +38,25 @@ _VIEW_DIRECTION = (-0.75, -0.62, 0.22)
 _UP = (1.0, 0.0, 0.0)
 _FILL = 0.92
 _UNIT = "sem4d_unit"  # key among the overlays of the canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Dress:
+    """How a result is dressed.
+
+    Attributes
+    ----------
+    look : Drape or None
+        What map and surface are coloured by; None is the height.
+    light : Light
+        That falls on the surface.
+    contour_step : float or None
+        Between the heights of contour lines; None draws none.
+    """
+
+    look: Drape | None = None
+    light: Light = field(default_factory=Light)
+    contour_step: float | None = None
 
 
 class Prepared:
@@ -97,9 +118,12 @@ class ResultView(QObject):
     -------
     display_changed : bool
         Whether the display is 3D now, whoever has turned it.
+    stretched
+        Another exaggeration.
     """
 
     display_changed = Signal(bool)
+    stretched = Signal()
 
     def __init__(self, viewer: Any, prepared: Prepared, hidden: Sequence[Layer] = ()) -> None:
         super().__init__()
@@ -116,6 +140,8 @@ class ResultView(QObject):
         self.is_converging = False
         self._title: tuple[str, str] | None = None
         self._drape: Drape | None = None
+        self._dressed = Dress()
+        self._look_layer: Image | None = None
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
@@ -161,10 +187,11 @@ class ResultView(QObject):
         turned_away = (self.is_converging or stay) and not self.is_3d  # the map of a running loop stays, too
         stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
         self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
-        self.shown_frame = 0
+        self.shown_frame = self._wanted_frame = 0
         self.is_at_rest = True
         self.is_converging = False
-        self._drape = None
+        self._drape, self._look_layer = None, None
+        self._dressed = Dress()  # the look of the other result comes when it is worked out
         steps = (
             partial(self._take_height, prepared.height),
             partial(self._take_surface, prepared.surface),
@@ -185,6 +212,7 @@ class ResultView(QObject):
             Of the same place, with few faces: drawing many holds the window in software OpenGL.
         """
         self.heights, self.is_converging, self._drape = prepared.heights, True, None
+        self._dressed, self._look_layer = replace(self._dressed, look=None), None
         steps = (partial(self._take_height, prepared.height), partial(self._take_step, prepared))
         self._appearing = Turns(self._viewer, steps)
         self._appearing.start()
@@ -266,6 +294,12 @@ class ResultView(QObject):
         camera.zoom = _FILL * min(width / wide, height / tall)
 
     @property
+    def height_span(self) -> float:
+        """Between the lowest and highest colour of the height."""
+        low, high = self.height.contrast_limits
+        return float(high - low)
+
+    @property
     def is_3d(self) -> bool:
         """Whether the surface is what the viewer shows."""
         return int(self._viewer.dims.ndisplay) == 3
@@ -282,6 +316,7 @@ class ResultView(QObject):
         self.surface.name = surface_name(self.heights, self.exaggeration)
         self._show_unit()
         self._recolor()
+        self.stretched.emit()
 
     def discard(self) -> tuple[Layer, ...]:
         """Take the layers out of the viewer and let go of it.
@@ -370,17 +405,28 @@ class ResultView(QObject):
 
     def _dress(self) -> None:
         # A colour bar takes 0.1 s to make: in a turn of its own, after the picture is there.
-        (self.surface if self.is_3d else self.height).colorbar.visible = self.is_3d or self._title is None
+        on_map = not self.is_3d and self._title is None
+        if self._look_layer is not None and not self._look_layer.rgb and self._look_layer.colorbar.visible != on_map:
+            self._look_layer.colorbar.visible = on_map
+        look = self._colored_by
+        bar = look is None or look.has_bar if self.is_3d else on_map and self._dressed.look is None
+        layer = self.surface if self.is_3d else self.height
+        if layer.colorbar.visible != bar:
+            layer.colorbar.visible = bar
         self._show_unit()
 
     def _show_unit(self) -> None:
         # napari's colour bar has no unit: this stands right above it.
-        stretched = f"\nz × {self.exaggeration:g}" if self.is_3d else ""
+        look = self._colored_by if self.is_3d else self._dressed.look
+        words = [f"height ({self.heights.unit})" if look is None else look.title]
+        if self._dressed.contour_step is not None:
+            words.append(f"lines every {self._dressed.contour_step:g} {self.heights.unit}")
+        if self.is_3d or (look is not None and look.is_light):
+            words.append(f"z × {self.exaggeration:g}")
         text = self._unit_text()
         aside = self._title if self._title is not None and not self.is_3d else None
         text.visible = False  # what stands below it moves only when it comes
-        shown = self._drape.title if self._drape is not None and self.is_3d else f"height ({self.heights.unit})"
-        text.text, text.position = aside or (f"{shown}{stretched}", "top_right")
+        text.text, text.position = aside or ("\n".join(words), "top_right")
         text.visible = True
 
     def step_aside(self, title: str | None, position: str = "top_right") -> None:
@@ -416,29 +462,66 @@ class ResultView(QObject):
         self._show_images_again()
 
     def drape(self, drape: Drape | None) -> None:
-        """Colour the surface by something else than its height; None gives it the colours of the height again."""
+        """Colour the surface by something else than the look; None gives it the look again."""
         if drape is not self._drape:
             self._drape = drape
             self._recolor()
             self._show_unit()
 
+    def dress(self, dress: Dress, layer: Image | None = None) -> None:
+        """Take another look, light or contour lines.
+
+        Parameters
+        ----------
+        dress : Dress
+        layer : Image, optional
+            Shows the look on the map, and has a colour bar of its own.
+        """
+        before, self._dressed = self._dressed, dress
+        other_bar = layer is not self._look_layer or dress.look is not before.look
+        self._look_layer = layer
+        if dress != before:
+            self._recolor()
+        if other_bar:
+            self._soon_dressed.start()
+
+    @property
+    def dressed(self) -> Dress:
+        """Look, light and contour lines that there are."""
+        return self._dressed
+
+    @property
+    def _colored_by(self) -> Drape | None:
+        return self._drape or self._dressed.look
+
     def _recolor(self, event: object = None) -> None:
-        if self._drape is None:
+        look = self._colored_by
+        if look is None:
             self.surface.colormap = self.height.colormap
             self.surface.contrast_limits_range = self.height.contrast_limits_range
             self.surface.contrast_limits = self.height.contrast_limits
-        else:
-            self.surface.colormap = self._drape.colormap
-            self.surface.contrast_limits_range = self.surface.contrast_limits = self._drape.limits
+        elif look.has_bar:
+            self.surface.colormap = look.colormap
+            self.surface.contrast_limits_range = self.surface.contrast_limits = look.limits
         self.surface.vertex_colors = self._colors(self._mesh)
 
     def _colors(self, mesh: Mesh) -> Any:
-        if self._drape is None:
-            return surface_colors(mesh, self.height.colormap, self.height.contrast_limits, self.exaggeration)
-        drape, values = self._drape, self._drape.at(mesh, self.heights.pixel_size_nm)
-        return surface_colors(mesh, drape.colormap, drape.limits, self.exaggeration, values)
+        look, dressed = self._colored_by, self._dressed
+        if look is None:
+            limits = self.height.contrast_limits
+            colors = table_colors(mesh.heights, color_table(self.height.colormap), (limits[0], limits[1]))
+        else:
+            colors = look.colors(mesh, self.heights.pixel_size_nm)
+        if look is None or look.is_shaded:
+            colors = shaded(mesh, colors, self.exaggeration, dressed.light)
+        return colors if dressed.contour_step is None else with_contours(mesh, colors, dressed.contour_step)
 
     # Time ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wanted_frame(self) -> int:
+        """Index of the frame that the time slider stands at."""
+        return self._wanted_frame
 
     def _follow_time(self, event: object = None) -> None:
         if len(self.heights) == 1 or self._discarded:

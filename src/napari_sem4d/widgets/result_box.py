@@ -1,8 +1,6 @@
-"""The part of step 3 that shows a result: key figures, warnings, displays, exaggeration, saving."""
+"""The part of step 3 that shows a result: key figures, warnings, displays, saving. Looks have a file of their own."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
@@ -14,25 +12,21 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSlider,
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import QSignalThrottler
 
-from napari_sem4d.model import HeightMap
 from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.session import Run
 from napari_sem4d.session.comparison import can_compare
+from napari_sem4d.session.lengths import LENGTHS
 from napari_sem4d.session.summary import summarise
-from napari_sem4d.viewer.details import Detail
 from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
+from napari_sem4d.widgets.look_box import LookBox
 from napari_sem4d.widgets.message import Messages, heading, sentence
-
-_FACTORS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class ResultBox(QWidget):
@@ -49,6 +43,7 @@ class ResultBox(QWidget):
         self._followed: ResultView | None = None
         self._build()
         follow(self, workbench.result_shown, self.refresh)
+        follow(self, LENGTHS.changed, self.refresh)
         follow(self, workbench.session.run_changed, self._note_run)
         follow(self, workbench.details.changed, self._mark)
         self.refresh()
@@ -74,32 +69,15 @@ class ResultBox(QWidget):
         for button in (self.map_button, self.surface_button, self.compare_button):
             views.addButton(button)
             display.addWidget(button)
-        self.exaggeration_slider = QSlider(Qt.Orientation.Horizontal)
-        self.exaggeration_slider.setRange(0, len(_FACTORS) - 1)
-        self.exaggeration_slider.setPageStep(1)
-        self.exaggeration_slider.setToolTip(
-            "Stretches z in the 3D display only: heights, read-outs, scale bar and files stay true"
-        )
-        # Each step colours the whole surface anew: while the slider is dragged only the last one counts.
-        self._exaggerate_soon = QSignalThrottler(parent=self)
-        self._exaggerate_soon.setTimeout(60)
-        self._exaggerate_soon.triggered.connect(self._exaggerate)
-        self.exaggeration_slider.valueChanged.connect(self._exaggerate_soon.throttle)
-        self.exaggeration_label = QLabel()
-        self.exaggeration_label.setMinimumWidth(48)
-        stretch = QHBoxLayout()
-        stretch.addWidget(self.exaggeration_slider, 1)
-        stretch.addWidget(self.exaggeration_label)
         self.save_button = QPushButton("Save &heights…")
         self.save_button.setToolTip("32-bit TIFF with pixel size and unit, or .npz with everything")
         self.save_button.clicked.connect(self._save)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Shown", self.run_box)
-        form.addRow("On the map", self._details_row())
+        self._add_residual_box()
         self.residual_label = QLabel("Residual in")
         form.addRow(self.residual_label, self.residual_box)
-        form.addRow("Stretch z", stretch)
         form.addRow("Files", self.save_button)
         figures = QGridLayout()  # unlike a form it gives wrapped lines the height they need
         figures.setColumnStretch(1, 1)
@@ -111,29 +89,19 @@ class ResultBox(QWidget):
         layout.addWidget(heading("Result"))
         layout.addLayout(display)
         layout.addLayout(form)
+        self.look_box = LookBox(self._workbench)
+        layout.addWidget(self.look_box)
         layout.addLayout(figures)
         self.curve = LikelihoodCurve()
         layout.addWidget(self.curve)
         layout.addWidget(self.warnings)
 
-    def _details_row(self) -> QHBoxLayout:
-        self.brightness_button = self._toggle(
-            "Bri&ghtness", "Common brightness of all segments: composition and grains, 1 where it is as usual"
-        )
-        self.mask_button = self._toggle(
-            "Do&ubtful pixels", "Pixels whose height should not be believed; the status bar says why"
-        )
-        self.brightness_button.clicked.connect(partial(self._switch, "brightness"))
-        self.mask_button.clicked.connect(partial(self._switch, "mask"))
-        row = QHBoxLayout()
-        row.addWidget(self.brightness_button)
-        row.addWidget(self.mask_button)
+    def _add_residual_box(self) -> None:
         self.residual_box = QComboBox()
         self.residual_box.addItem("σ of the noise", True)
         self.residual_box.addItem("grey levels", False)
         self.residual_box.setToolTip("Unit of the residual images; what the model explains is within ± 2 σ")
         self.residual_box.currentIndexChanged.connect(self._show_residual)
-        return row
 
     def refresh(self) -> None:
         """Show the figures of the result in the viewer; hide everything when there is none."""
@@ -152,12 +120,6 @@ class ResultBox(QWidget):
         self.curve.setVisible(bool(run.chi_square))
         self.curve.show_values(run.chi_square)
         self.compare_button.setEnabled(can_compare(run.result))
-        for button in (self.brightness_button, self.mask_button):
-            button.setEnabled(isinstance(run.result, HeightMap))
-        with QSignalBlocker(self.exaggeration_slider):
-            nearest = min(range(len(_FACTORS)), key=lambda i: abs(_FACTORS[i] - view.exaggeration))
-            self.exaggeration_slider.setValue(nearest)
-        self._show_factor(view.exaggeration)
         self.show_display(view.is_3d)
         if view is not self._followed:
             self._followed = view
@@ -168,8 +130,6 @@ class ResultBox(QWidget):
         details = self._workbench.details
         comparing = details.is_shown("images")
         (self.compare_button if comparing else self.surface_button if is_3d else self.map_button).setChecked(True)
-        self.brightness_button.setChecked(details.is_shown("brightness"))
-        self.mask_button.setChecked(details.is_shown("mask"))
         self.residual_label.setVisible(comparing)
         self.residual_box.setVisible(comparing)
 
@@ -179,12 +139,6 @@ class ResultBox(QWidget):
             self.show_display(view.is_3d)
         if self._workbench.details.is_there("images"):
             self._show_residual()
-
-    def _switch(self, detail: Detail, checked: bool) -> None:
-        if checked:
-            self._workbench.show_detail(detail)
-        else:
-            self._workbench.details.hide(detail)
 
     def _show_residual(self, index: int = 0) -> None:
         self._workbench.details.show_residual_in(bool(self.residual_box.currentData()))
@@ -226,16 +180,6 @@ class ResultBox(QWidget):
             view.show_surface()
         else:
             view.show_map()
-
-    def _exaggerate(self) -> None:
-        view = self._workbench.result
-        factor = _FACTORS[self.exaggeration_slider.value()]
-        if view is not None:
-            view.set_exaggeration(factor)
-            self._show_factor(factor)
-
-    def _show_factor(self, factor: float) -> None:
-        self.exaggeration_label.setText(f"× {factor:g}")
 
     def _save(self) -> None:
         run = self._workbench.shown_run
