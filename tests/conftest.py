@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import uuid
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,6 +116,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder with real files is not here")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def unsaved_sessions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where windows of a test keep sessions without a name: not among those of the user."""
+    data = tmp_path_factory.getbasetemp() / "user data" / uuid.uuid4().hex
+    monkeypatch.setenv("XDG_DATA_HOME", str(data))  # of processes that a test starts
+    place = data / "napari-sem4d" / "unsaved"
+    monkeypatch.setattr("napari_sem4d.session.store.unsaved.unsaved_place", lambda: place)
+    return place
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,11 @@ def give_style(layer: Any, style: LayerStyle) -> None:
     for name in _STYLES:
         value = getattr(style, name)
         if value is not None and hasattr(layer, name) and getattr(layer, name) != value:
-            try:
+            with suppress(ValueError):  # a word of another version of napari
                 setattr(layer, name, value)
-            except ValueError:  # a word of another version of napari
-                continue
     if style.colormap is not None and getattr(getattr(layer, "colormap", None), "name", None) != style.colormap:
-        try:
+        with suppress(KeyError, ValueError, AttributeError):  # one that another plugin has made
             layer.colormap = style.colormap
-        except (KeyError, ValueError, AttributeError):  # one that another plugin has made
-            pass
     if style.contrast_limits is not None and hasattr(layer, "contrast_limits"):
         low, high = style.contrast_limits
         if high > low:

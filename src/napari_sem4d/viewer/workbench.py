@@ -25,8 +25,11 @@ from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.opening import Opening
 from napari_sem4d.viewer.preferences import follow_preferences
+from napari_sem4d.viewer.region_queue import RegionQueue
 from napari_sem4d.viewer.result_view import Prepared, ResultView
+from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
+from napari_sem4d.viewer.session_bench import SessionBench
 from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.task import Task
 from napari_sem4d.viewer.turns import is_closed
@@ -70,9 +73,13 @@ class Workbench:
         self._converging_id = 0
         self._run_before: Run | None = None
         self.session.run_changed.connect(self._stop_superseded)
+        self.queue = RegionQueue(self._viewer, self)
+        self.run_comparison = RunComparisonView(self._viewer, self)
+        self.session.run_list.listed.connect(self._forget_deleted)
         self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
         self.opening.adopt()
+        self.saving = SessionBench(self._viewer, self)
 
     @property
     def result_heights(self) -> tuple[Image, ...]:
@@ -81,19 +88,26 @@ class Workbench:
 
     # Reconstructing ------------------------------------------------------------------------------------------
 
-    def reconstruct(self, frame: int | None = None) -> None:
+    def reconstruct(self, frame: int | None = None, region_id: int | None = None) -> Run | None:
         """Start a run of what the session says; the result is shown when it is there.
 
         Parameters
         ----------
         frame : int, optional
             Only this scan of a series.
+        region_id : int, optional
+            As in :meth:`Session.start_run`.
+
+        Returns
+        -------
+        Run or None
+            None when something is missing, which the user is told.
         """
         try:
-            run = self.session.start_run(frame)
+            run = self.session.start_run(frame, region_id=region_id)
         except InputError as error:
             tell_failure(error, "reconstruct")
-            return
+            return None
 
         def take(outcome: tuple[Result, Prepared]) -> None:
             result, prepared = outcome
@@ -117,6 +131,7 @@ class Workbench:
             among=self.activities,
         )
         self._computing.start()
+        return run
 
     def cancel(self) -> None:
         """Stop what the status line shows: a run, a measurement, a search; its inputs and earlier results stay."""
@@ -124,6 +139,7 @@ class Workbench:
         if going_on is not None and going_on is not self._computing:
             going_on.cancel()
         elif run is not None:
+            self.queue.forget_rest()
             self.session.cancel_run(run.id)
 
     def end_early(self) -> None:
@@ -255,6 +271,10 @@ class Workbench:
             view = ResultView(self._viewer, prepared, self._discard_result())
             view.appear(done)
         self._coming = view
+
+    def _forget_deleted(self) -> None:
+        if self.shown_run is not None and self.session.run_list.get(self.shown_run.id) is None:
+            self.forget_result()
 
     def _discard_result(self) -> tuple[Layer, ...]:
         view = self._coming or self.result

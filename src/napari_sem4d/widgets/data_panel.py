@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_sem4d.model import InputError, Region, SemSeries
 from napari_sem4d.session.lengths import LENGTHS, length_text
 from napari_sem4d.session.setup_table import number_text, parse_number
+from napari_sem4d.session.store.folder import holds_session
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
@@ -26,6 +29,7 @@ from napari_sem4d.widgets.drop_area import DropArea
 from napari_sem4d.widgets.files_model import DETECTOR, FILE, SCAN, SEGMENT, FilesModel
 from napari_sem4d.widgets.message import Messages, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
+from napari_sem4d.widgets.session_box import SessionBox
 
 _TABLE_HEIGHT = 168
 
@@ -43,12 +47,14 @@ class DataPanel(QWidget):
         self._workbench = workbench
         self._session = workbench.session
         self.drop_area = DropArea()
-        self.drop_area.dropped.connect(workbench.opening.open_files)
+        self.drop_area.dropped.connect(self._open)
+        self.session_box = SessionBox(workbench)
         self.summary = sentence()
         self.problem = Messages("⚠")
         self.body = QWidget()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.session_box)
         layout.addWidget(self.drop_area)
         layout.addWidget(self.summary)
         layout.addWidget(self.problem)
@@ -63,6 +69,13 @@ class DataPanel(QWidget):
         follow(self, self._session.series_changed, self.refresh)
         follow(self, LENGTHS.changed, self.refresh)
         self.refresh()
+
+    def _open(self, paths: list[Path]) -> None:
+        session = next((path for path in paths if holds_session(path)), None)
+        if session is not None:
+            self._workbench.saving.open(session)
+        else:
+            self._workbench.opening.open_files(paths)
 
     def _build_table(self, layout: QVBoxLayout) -> None:
         self.files = FilesModel(self)

@@ -26,7 +26,10 @@ class DropArea(QWidget):
         super().__init__(parent)
         self.setAcceptDrops(True)
         self.setObjectName("drop_area")
-        self.setToolTip("Drop the images of all segments together; for a series those of all scans, or their folder")
+        self.setToolTip(
+            "Drop the images of all segments together; for a series those of all scans, or their folder; or the folder "
+            "of a session"
+        )
         self._folder = ""
         self._hovered = False
         self.hint = QLabel("Drop the images of all segments here")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ class SessionFolder:
         self._lock: FolderLock | None = None
         self._stored = StoredArrays()
         self._files: dict[str, FileDocument] = {}
+        self._writing = threading.Lock()
 
     @classmethod
     def create(cls, path: Path, hashes: Hashes | None = None) -> Self:
@@ -116,11 +118,12 @@ class SessionFolder:
 
     def release(self) -> None:
         """Let other windows have the folder; one that nothing was saved into goes."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-            if not holds_session(self.path):
-                _remove_if_unused(self.path)
+        with self._writing:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+                if not holds_session(self.path):
+                    _remove_if_unused(self.path)
 
     def load(self, progress: Callable[[float], object] | None = None, should_stop: ShouldStop = None) -> Opened:
         """Read the session; what is written to it later need not write again what it has.
@@ -165,6 +168,10 @@ class SessionFolder:
         Cancelled
             When ``should_stop`` returned True; the same holds.
         """
+        with self._writing:
+            return self._save(snapshot, name, view, should_stop)
+
+    def _save(self, snapshot: Snapshot, name: str, view: ViewState | None, should_stop: ShouldStop) -> SessionDocument:
         if self._lock is None or not self._lock.is_held:
             raise InputError(f"{self.path.name} was taken over by another window: save under another name.")
         version = max((number for number, _ in versions_of(self.path)), default=0) + 1
@@ -207,9 +214,14 @@ class SessionFolder:
         """Return what looks for the files of this session, in some more folders."""
         return Finder(self.path, self.hashes, tuple(also_in), should_stop)
 
-    def kept(self, absolute: str) -> FileDocument | None:
-        """Return what is kept of a file by its path."""
-        return self._files.get(absolute)
+    @property
+    def files(self) -> dict[str, FileDocument]:
+        """What is kept of the files of the scans, by their absolute paths."""
+        return dict(self._files)
+
+    def keep(self, files: Mapping[str, FileDocument]) -> None:
+        """Take what another folder keeps of files, which may be missing now."""
+        self._files.update(files)
 
     def _note_files(self, document: SessionDocument) -> None:
         self._files.update({file.absolute: file for scan in document.scans for file in scan.files})
