@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import uuid
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
