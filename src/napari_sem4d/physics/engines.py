@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import InputError, stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.model.specimen import Specimen
 from napari_sem4d.physics.detectors import diode_terms
@@ -72,6 +73,8 @@ class ForwardModelEngine(ABC):
     """An engine that computes signals directly from the heights, without noise and with a gradient."""
 
     learned: ClassVar[bool] = False
+    bytes_per_pixel: ClassVar[float]
+    """Memory at the height of a prediction for four segments (benchmarks, memory)."""
 
     @property
     def electrons_per_pixel(self) -> None:
@@ -100,6 +103,9 @@ class ForwardModelEngine(ABC):
     ) -> NDArray[np.float32]:
         """See :class:`Engine`."""
         stop_if_asked(should_stop)
+        rows, columns = specimen.height_nm.shape
+        needed = self.bytes_per_pixel * max(len(setup.detectors), 4) / 4 * rows * columns
+        LIMITS.check_memory(needed, f"simulating {columns} x {rows} pixels", "take a part of the heights")
         signals = self.emission(specimen, Beam.of(setup)).signals(setup, partial(stop_if_asked, should_stop))
         if progress is not None:
             progress(1.0)
@@ -108,6 +114,8 @@ class ForwardModelEngine(ABC):
 
 class Analytic(ForwardModelEngine):
     """Emission of the local slope, cast shadows, blur by beam and electron range."""
+
+    bytes_per_pixel: ClassVar[float] = 140.0
 
     def forward_model(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> ForwardModel:
         """See :class:`ForwardModelEngine`."""
@@ -121,6 +129,7 @@ class Vift(ForwardModelEngine):
     """The analytic model with the learned correction: finite range, edges, re-entry."""
 
     learned: ClassVar[bool] = True
+    bytes_per_pixel: ClassVar[float] = 410.0
 
     def forward_model(self, setup: Setup, shape: tuple[int, int], pixel_size_nm: float) -> ForwardModel:
         """See :class:`ForwardModelEngine`."""

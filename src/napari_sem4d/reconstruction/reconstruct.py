@@ -22,6 +22,7 @@ from napari_sem4d.reconstruction.consistency import check_level, check_residual
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
+from napari_sem4d.reconstruction.memory import check_memory
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
 from napari_sem4d.reconstruction.start import take_start
@@ -107,7 +108,7 @@ def reconstruct(
     InputError
         For input that gives no height: fewer than three detectors or all on one side, images of different sizes, no
         pixel size, unknown material, a geometry that sees nothing, a region outside the image, a start on other pixels
-        or for the photometric method.
+        or for the photometric method; more memory than may be used.
     Cancelled
         When ``should_stop`` returned True.
     """
@@ -120,6 +121,8 @@ def reconstruct(
     tell = progress if progress is not None else _ignore
     scan = take_in(images, setup, pixel_size_nm, frame)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
+    rows, columns = scan.images.shape[1:]
+    check_memory(method, (rows, columns), region.shape, len(scan.images))
     begin = None if start is None else take_start(start, scan.images.shape[1:], region, scan.pixel_size_nm)
     tell(0.05)
     whole, remarks, drift = _made_ready(scan, level_region, tell, should_stop)
