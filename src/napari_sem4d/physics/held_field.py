@@ -10,7 +10,7 @@ pixel where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from torch import Tensor
 
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.model.specimen import Specimen
 from napari_sem4d.physics.analytic import AnalyticModel, single_diodes
@@ -96,7 +96,7 @@ class HeldField:
         pixel_size_nm: float,
         kind: Kind,
         field: Field | None = None,
-        ask: Ask | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> HeldField:
         """Hold the emission of a surface.
 
@@ -110,9 +110,10 @@ class HeldField:
             Whose signals: of the local slopes alone (the photometric method), or of a forward model.
         field : Field, optional
             Places of the pixels; default: a whole scan, the beam axis in its middle.
-        ask : callable, optional
-            Called often, and may raise to end the computation.
+        should_stop : callable, optional
+            Asked often; ``Cancelled`` is raised when it returns True.
         """
+        ask = partial(stop_if_asked, should_stop)
         specimen, beam = Specimen(height_nm, pixel_size_nm, setup.material), Beam.of(setup)
         shape = height_nm.shape[0], height_nm.shape[1]
         field = Field.of(shape, pixel_size_nm) if field is None else field
@@ -121,7 +122,7 @@ class HeldField:
         emission = TabulatedEmission.of(setup.material, setup.beam_energy_kev)
         normals, table = _chosen_facets(emission, _nodes(*slopes), thresholds)
         x, y = (np.zeros(n, np.float32) for n in shape[::-1])  # the weights are those of no place
-        sharp = looked_up(table[:, :, None, :], *slopes, x, y, _as_should_stop(ask))
+        sharp = looked_up(table[:, :, None, :], *slopes, x, y, should_stop)
         model = shadows = products = None
         lowest = _LOWERED * least_tangent(setup)
         weights = torch.as_tensor(sharp)
@@ -237,14 +238,6 @@ def _thresholds(setup: Setup) -> frozenset[float]:
     return frozenset(diode.energy_threshold_kev for d in setup.detectors for _, diode in diode_terms(d))
 
 
-def _as_should_stop(ask: Ask | None) -> partial[bool] | None:
-    def asked(ask: Ask) -> bool:
-        ask()
-        return False
-
-    return None if ask is None else partial(asked, ask)
-
-
 def _nodes(slope_x: NDArray[np.float32], slope_y: NDArray[np.float32]) -> NDArray[np.int64]:
     """Nodes of the table over normals, flattened, between which the slopes of a surface lie."""
     step = 2 * LARGEST_F / (GRID - 1)
@@ -292,7 +285,7 @@ def _looks() -> NDArray[np.float64]:
 
 
 def _network_products(
-    height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float, field: Field, ask: Ask | None
+    height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float, field: Field, ask: Ask
 ) -> tuple[Tensor, NDArray[np.float64]]:
     """Products (product, y, x) of the network, and the matrix (threshold * term, product) to its coefficients."""
     from napari_sem4d.physics.vift.model import ViftModel

@@ -17,7 +17,7 @@ from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.reflectance import GRID, Reflectance
 from napari_sem4d.reconstruction.dead_segments import without_dead
 
-_LARGEST_AZIMUTH_GAP_DEG = 185.0
+LARGEST_AZIMUTH_GAP_DEG = 185.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +171,7 @@ def check_geometry(setup: Setup, table: Reflectance) -> None:
     sideways = directions[np.hypot(directions[:, 0], directions[:, 1]) > 1e-3 * np.abs(directions).max()]
     azimuths = np.sort(np.degrees(np.arctan2(sideways[:, 1], sideways[:, 0])))
     gap = float(np.diff(np.append(azimuths, azimuths[0] + 360.0)).max())
-    if gap > _LARGEST_AZIMUTH_GAP_DEG:
+    if gap > LARGEST_AZIMUTH_GAP_DEG:
         raise InputError(
             f"all detectors are on one side ({gap:.0f} degrees of azimuth are empty): slopes away from them cannot be "
             "measured; check azimuth_deg and axis_offset_mm, or add a detector on the other side"

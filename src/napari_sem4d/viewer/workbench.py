@@ -18,6 +18,7 @@ from napari_sem4d.session.failure import explain
 from napari_sem4d.viewer.activities import Activities
 from napari_sem4d.viewer.afm_bench import AfmBench
 from napari_sem4d.viewer.details import Detail, Details
+from napari_sem4d.viewer.detectors_bench import DetectorsBench
 from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.layers import Heights
 from napari_sem4d.viewer.look_view import LookView
@@ -78,6 +79,7 @@ class Workbench:
         self.session.run_list.listed.connect(self._forget_deleted)
         self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
+        self.detectors = DetectorsBench(self._viewer, self)
         self.opening.adopt()
         self.saving = SessionBench(self._viewer, self)
 

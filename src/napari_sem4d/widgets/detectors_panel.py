@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QFormLayout,
+    QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPushButton,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -18,30 +22,57 @@ from qtpy.QtWidgets import (
 from napari_sem4d.model import InputError, Setup
 from napari_sem4d.model.presets import PRESETS
 from napari_sem4d.session.calibration import calibration_words
+from napari_sem4d.session.column import complaints, overlapping
+from napari_sem4d.session.setup_history import gives_the_same
 from napari_sem4d.session.setup_table import Row, number_text, parse_number, with_cell, with_values
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.column_from_below import ColumnFromBelow
+from napari_sem4d.widgets.column_from_side import ColumnFromSide
 from napari_sem4d.widgets.detectors_table import DetectorsTable
+from napari_sem4d.widgets.live_box import LiveBox, figure_text
 from napari_sem4d.widgets.message import Messages, heading, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 from napari_sem4d.widgets.simulate_box import SimulateBox
 
 _NOMINAL_DISTANCE_MM = 8.0
 _PROPOSED = "Choose a detector…"
+_APPLY_MS = 15  # a mouse tells of itself more often than a screen is drawn
+_LOST_CALIBRATION = (
+    "The slope calibration was taken out: it holds for the setup before this change. Calibrate again, or undo."
+)
+_OTHER_SETUP = "The shown result was made with another setup: press Reconstruct to use this one."
 
 
 class DetectorsPanel(QWidget):
-    """Preset, beam, table of segments, setup files.
+    """Preset, drawing of the column, live comparison, table of segments, beam, setup files.
 
     Parameters
     ----------
     workbench : Workbench
+
+    Signals
+    -------
+    calibrate_wanted :
+        The user wants to calibrate, which is another step.
     """
+
+    calibrate_wanted = Signal()
 
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._workbench = workbench
         self._session = workbench.session
+        self._history = workbench.detectors.history
+        self._selected = 0
+        self._pending: Setup | None = None
+        self._before_drag: tuple[Setup, bool] | None = None
+        self._lost_calibration = False
+        self._apply_soon = QTimer(self)
+        self._apply_soon.setSingleShot(True)
+        self._apply_soon.setInterval(_APPLY_MS)
+        self._apply_soon.timeout.connect(self._apply_pending)
         self.hint = sentence("Open a scan first: its detector is proposed here.")
         self.body = QWidget()
         layout = QVBoxLayout(self)
@@ -54,6 +85,9 @@ class DetectorsPanel(QWidget):
         self.body.layout().addWidget(self.simulate_box)
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)
+        follow(self, self._history.changed, self._show_history)
+        follow(self, workbench.result_shown, self._show_outdated)
+        follow(self, workbench.detectors.live.changed, self._show_fit)
         self.refresh()
 
     def _build(self, layout: QVBoxLayout) -> None:
@@ -69,19 +103,90 @@ class DetectorsPanel(QWidget):
         self.propose_button = self._button("From the scan", "Propose a setup from what the files say", self._propose)
         self.load_button = self._button("Load…", "Read a setup from a JSON file", self._load)
         self.save_button = self._button("Save…", "Write this setup to a JSON file, for scans to come", self._save)
+        self.calibrate_button = self._button(
+            "Calibrate…",
+            "Measure black levels, azimuths or the z scale on the scan or on a known object",
+            self.calibrate_wanted.emit,
+        )
+        self.undo_button = self._arrow("↶", "Take the last change of the setup back (Ctrl+Z)", self._undo)
+        self.redo_button = self._arrow("↷", "Make it again (Ctrl+Shift+Z)", self._redo)
+        for keys, slot in (("Ctrl+Z", self._undo), ("Ctrl+Shift+Z", self._redo), ("Ctrl+Y", self._redo)):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+        chosen = QHBoxLayout()
+        chosen.addWidget(self.preset_box, 1)
+        chosen.addWidget(self.undo_button)
+        chosen.addWidget(self.redo_button)
         buttons = QHBoxLayout()
-        for button in (self.propose_button, self.load_button, self.save_button):
+        buttons.setSpacing(4)
+        for button in (self.propose_button, self.load_button, self.save_button, self.calibrate_button):
             buttons.addWidget(button)
+        layout.addLayout(chosen)
+        layout.addLayout(buttons)
+        layout.addLayout(self._drawings())
+        layout.addWidget(self.complaints)
+        layout.addWidget(self.live_box)
+        layout.addWidget(self.outdated)
+        self._build_values(layout)
+
+    def _drawings(self) -> QVBoxLayout:
+        self.from_side, self.from_below = ColumnFromSide(), ColumnFromBelow()
+        self.plane_box = QCheckBox("Move the whole &plane")
+        self.plane_box.setObjectName("plane_box")
+        self.plane_box.setToolTip(
+            "Turn or resize all segments of a plane together: usually the whole detector is turned. The same as "
+            "holding Ctrl or Shift while dragging."
+        )
+        self.canvas_box = QCheckBox("In the 3D &canvas")
+        self.canvas_box.setObjectName("canvas_box")
+        self.canvas_box.setToolTip(
+            "Show the segments above the surface, with the cones into which the electrons leave. As directions on a "
+            "dome: the hardware is millimetres away, the specimen micrometres wide."
+        )
+        self.canvas_box.clicked.connect(self._show_in_canvas)
+        follow(self, self._workbench.detectors.column.changed, self._show_canvas_box)
+        for drawing in (self.from_side, self.from_below):
+            drawing.grabbed.connect(self._begin_drag)
+            drawing.dragged.connect(self._drag)
+            drawing.released.connect(self._end_drag)
+            drawing.given_up.connect(self._give_up_drag)
+            drawing.chosen.connect(self._choose)
+            self.plane_box.toggled.connect(drawing.move_plane)
+        self.complaints = Messages("⚠")
+        self.live_box = LiveBox(self._workbench)
+        self.outdated = sentence(_OTHER_SETUP)
+        self.outdated.setObjectName("outdated")
+        pictures = QHBoxLayout()
+        pictures.setSpacing(4)
+        pictures.addWidget(self.from_side, 1)
+        pictures.addWidget(self.from_below, 1)
+        options = QHBoxLayout()
+        options.addWidget(self.plane_box)
+        options.addWidget(self.canvas_box)
+        rows = QVBoxLayout()
+        rows.setSpacing(2)
+        rows.addLayout(pictures)
+        rows.addLayout(options)
+        return rows
+
+    def _build_values(self, layout: QVBoxLayout) -> None:
         self.energy_edit = self._field("beam_energy_kev", "unknown")
         self.distance_edit = self._field("working_distance_mm", "unknown")
         self.tilt_edit = self._field("stage_tilt_deg", "0")
         self.material_edit = NumberEdit("unknown", str(Setup.model_fields["material"].description))
         self.material_edit.entered.connect(lambda text: self._change(lambda s: with_values(s, material=text)))
-        form = QFormLayout()
-        form.addRow("Beam energy (keV)", self.energy_edit)
-        form.addRow("Working distance (mm)", self.distance_edit)
-        form.addRow("Stage tilt (°)", self.tilt_edit)
-        form.addRow("Material", self.material_edit)
+        form = QGridLayout()
+        edits = (
+            ("Beam energy (keV)", self.energy_edit), ("WD (mm)", self.distance_edit),
+            ("Stage tilt (°)", self.tilt_edit), ("Material", self.material_edit),
+        )  # fmt: skip
+        for place, (label, edit) in enumerate(edits):
+            name = QLabel(label)
+            name.setBuddy(edit)
+            name.setToolTip(edit.toolTip())
+            form.addWidget(name, place // 2, 2 * (place % 2))
+            form.addWidget(edit, place // 2, 2 * (place % 2) + 1)
         self.table = DetectorsTable()
         self.table.edited.connect(self._edit_cell)
         self.verified_box = QCheckBox("I have checked radii and distances")
@@ -90,15 +195,13 @@ class DetectorsPanel(QWidget):
             lambda checked: self._change(lambda s: with_values(s, geometry_verified=checked))
         )
         self.notes = Messages("•")
-        layout.addWidget(heading("Detector"))
-        layout.addWidget(self.preset_box)
-        layout.addLayout(buttons)
-        layout.addLayout(form)
         layout.addWidget(heading("Segments"))
         layout.addWidget(self.table)
         layout.addWidget(
             sentence("Azimuth: middle of the segment, counter-clockwise, 0 = right, 90 = up. Empty gain: solved for.")
         )
+        layout.addWidget(heading("Beam and specimen"))
+        layout.addLayout(form)
         layout.addWidget(self.verified_box)
         layout.addWidget(self.notes)
 
@@ -118,6 +221,100 @@ class DetectorsPanel(QWidget):
         calibration = calibration_words(setup)
         self.notes.show_texts((*setup.notes, *([f"Calibration: {calibration}"] if calibration else [])))
         self.propose_button.setEnabled(self._session.series is not None)
+        marked = overlapping(setup)
+        for drawing in (self.from_side, self.from_below):
+            drawing.show_setup(setup, self._selected, marked)
+        self.complaints.show_texts(complaints(setup))
+        self._show_history()
+        self._show_outdated()
+        self._show_canvas_box()
+
+    def _show_history(self) -> None:
+        self.undo_button.setEnabled(self._history.can_undo)
+        self.redo_button.setEnabled(self._history.can_redo)
+
+    def _show_outdated(self) -> None:
+        run, setup = self._workbench.shown_run, self._session.setup
+        same_scan = run is not None and run.series is self._session.series
+        self.outdated.setVisible(
+            run is not None and same_scan and setup is not None and not gives_the_same(run.setup, setup)
+        )
+
+    def _show_canvas_box(self) -> None:
+        self.canvas_box.setChecked(self._workbench.detectors.column.is_shown)
+
+    def _show_fit(self) -> None:
+        fit = self._workbench.detectors.live.fit
+        self.table.show_fit({} if fit is None else {name: figure_text(fit, i) for i, name in enumerate(fit.names)})
+
+    def _show_in_canvas(self, wanted: bool) -> None:
+        column = self._workbench.detectors.column
+        if wanted:
+            column.show()
+        else:
+            column.hide()
+        self._show_canvas_box()
+
+    # Dragging ------------------------------------------------------------------------------------------------
+
+    def _choose(self, part: int) -> None:
+        self._selected = part
+        if self._session.setup is not None:
+            for drawing in (self.from_side, self.from_below):
+                drawing.show_setup(self._session.setup, part, overlapping(self._session.setup))
+
+    def _begin_drag(self) -> None:
+        if self._session.setup is not None:
+            self._before_drag = self._session.setup, self._session.setup_is_proposed
+            self._lost_calibration = False
+            self._history.begin()
+
+    def _drag(self, setup: Setup) -> None:
+        self._pending = setup
+        if self._before_drag is None:
+            self._apply_pending()  # a key
+            self._tell_lost_calibration()
+        elif not self._apply_soon.isActive():
+            self._apply_soon.start()
+
+    def _apply_pending(self) -> None:
+        setup, self._pending = self._pending, None
+        if setup is not None and setup != self._session.setup and not self._session.edit_setup(setup):
+            self._lost_calibration = True
+
+    def _end_drag(self) -> None:
+        self._apply_soon.stop()
+        self._apply_pending()
+        self._before_drag = None
+        self._history.end()
+        self._tell_lost_calibration()
+
+    def _give_up_drag(self) -> None:
+        self._apply_soon.stop()
+        self._pending = None
+        before, self._before_drag = self._before_drag, None
+        if before is not None:
+            self._session.set_setup(before[0], proposed=before[1])
+        self._history.end()
+
+    def _tell_lost_calibration(self) -> None:
+        if self._lost_calibration:
+            self._lost_calibration = False
+            tell(_LOST_CALIBRATION)
+
+    def _undo(self) -> None:
+        self._history.undo()
+
+    def _redo(self) -> None:
+        self._history.redo()
+
+    def _arrow(self, text: str, tip: str, slot: Callable[[], None]) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.clicked.connect(slot)
+        return button
 
     def _button(self, text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
         button = QPushButton(text)
@@ -145,7 +342,7 @@ class DetectorsPanel(QWidget):
             return
         try:
             if not self._session.edit_setup(apply(setup)):
-                tell("The slope calibration was taken out: it holds for the setup before this change. Calibrate again.")
+                tell(_LOST_CALIBRATION)
         except InputError as error:
             tell_failure(error, "change the setup")
             self.refresh()

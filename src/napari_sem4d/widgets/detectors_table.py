@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtGui import QColor, QIcon, QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -17,10 +19,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import Setup
+from napari_sem4d.session.segment_colors import segment_color
 from napari_sem4d.session.setup_table import KINDS, Row, cell_text, rows_for, tooltip
 
 _NARROWEST_COLUMN = 64
 _ROW_HEIGHT = 25
+_CHIP_PX = 10
+_FIT_TIP = (
+    "Reduced chi-square of measured against predicted image with this setup, for the shown surface: 1 is a fit to the "
+    "noise. Turn towards smaller numbers."
+)
 
 
 class _KindDelegate(QStyledItemDelegate):
@@ -80,23 +88,56 @@ class DetectorsTable(QTableWidget):
 
     def show_setup(self, setup: Setup | None) -> None:
         """Fill the table anew."""
+        rows = rows_for(setup) if setup is not None else ()
+        detectors = setup.detectors if setup is not None else ()
         self._filling = True
         try:
-            self._rows = rows_for(setup) if setup is not None else ()
-            detectors = setup.detectors if setup is not None else ()
-            self.clear()
-            self.setRowCount(len(self._rows))
-            self.setColumnCount(len(detectors))
-            self.setHorizontalHeaderLabels([d.name for d in detectors])
-            self.setVerticalHeaderLabels([row.header for row in self._rows])
-            for r, row in enumerate(self._rows):
-                self.verticalHeaderItem(r).setToolTip(tooltip(None, row))
-                for c, detector in enumerate(detectors):
+            if rows != self._rows or self.columnCount() != len(detectors) or not rows:
+                self._lay_out(rows, len(detectors))
+            for c, detector in enumerate(detectors):
+                self._set_header(c, detector.name)
+                for r, row in enumerate(rows):
                     self._set_text(r, c, cell_text(detector, row), tooltip(detector, row))
-            self.setItemDelegateForRow(0, self._kinds)  # the first row of ROWS is the kind
         finally:
             self._filling = False
         self._fit_height()
+
+    def show_fit(self, figures: Mapping[str, str]) -> None:
+        """Show beneath the values how well each segment is explained; nothing for none."""
+        self._filling = True
+        try:
+            wanted = len(self._rows) + bool(figures)
+            if self.rowCount() != wanted:
+                self.setRowCount(wanted)
+            if figures:
+                row = len(self._rows)
+                header = QTableWidgetItem("Residual (χ²)")
+                header.setToolTip(_FIT_TIP)
+                self.setVerticalHeaderItem(row, header)
+                for column in range(self.columnCount()):
+                    name = self.horizontalHeaderItem(column).text()
+                    self._set_text(row, column, figures.get(name), _FIT_TIP)
+                    self.item(row, column).setFlags(Qt.ItemFlag.ItemIsEnabled)
+        finally:
+            self._filling = False
+        self._fit_height()
+
+    def _lay_out(self, rows: tuple[Row, ...], columns: int) -> None:
+        self._rows = rows
+        self.clear()
+        self.setRowCount(len(rows))
+        self.setColumnCount(columns)
+        self.setVerticalHeaderLabels([row.header for row in rows])
+        for r, row in enumerate(rows):
+            self.verticalHeaderItem(r).setToolTip(tooltip(None, row))
+        self.setItemDelegateForRow(0, self._kinds)  # the first row of ROWS is the kind
+
+    def _set_header(self, column: int, name: str) -> None:
+        item = self.horizontalHeaderItem(column)
+        if item is None or item.text() != name:
+            chip = QPixmap(_CHIP_PX, _CHIP_PX)
+            chip.fill(QColor(segment_color(column)))
+            self.setHorizontalHeaderItem(column, QTableWidgetItem(QIcon(chip), name))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep room for the horizontal scroll bar when there are many segments."""
@@ -113,13 +154,17 @@ class DetectorsTable(QTableWidget):
             self.setFixedHeight(height)
 
     def _set_text(self, r: int, c: int, text: str | None, tip: str) -> None:
-        item = QTableWidgetItem("–" if text is None else text)
+        shown, tip = "–" if text is None else text, f"{text}\n{tip}" if text else tip
+        old = self.item(r, c)
+        if old is not None and (old.text(), old.toolTip()) == (shown, tip):
+            return
+        item = QTableWidgetItem(shown)
         item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-        item.setToolTip(f"{text}\n{tip}" if text else tip)
+        item.setToolTip(tip)
         if text is None:
             item.setFlags(Qt.ItemFlag.NoItemFlags)
         self.setItem(r, c, item)
 
     def _tell(self, item: QTableWidgetItem) -> None:
-        if not self._filling:
+        if not self._filling and item.row() < len(self._rows):
             self.edited.emit(item.column(), self._rows[item.row()], item.text())

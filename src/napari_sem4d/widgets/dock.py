@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_sem4d.session import Run
 from napari_sem4d.session.remaining import left_words
+from napari_sem4d.session.setup_history import gives_the_same
 from napari_sem4d.viewer.workbench import Workbench, workbench_of
 from napari_sem4d.widgets.afm_panel import AfmPanel
 from napari_sem4d.widgets.alive import follow
@@ -75,6 +76,8 @@ class ReconstructDock(QWidget):
         follow(self, self._session.run_changed, self._show_run)
         follow(self, self.workbench.busy_changed, self.refresh)
         follow(self, self._session.afm.opened, partial(self._turn_to, self.afm_panel))
+        follow(self, self.workbench.result_shown, self.refresh)
+        self.detectors_panel.calibrate_wanted.connect(self._calibrate)
         follow(self, self.workbench.activities.changed, self.refresh)
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
@@ -166,7 +169,10 @@ class ReconstructDock(QWidget):
         if self.workbench.busy:
             return self.workbench.busy
         ended = run if run is not None and run.series is self._session.series else None
-        return self.workbench.activities.failure or obstacle or _ended_words(ended)
+        shown, setup = self.workbench.shown_run, self._session.setup
+        outdated = shown is not None and shown is ended and setup is not None and not gives_the_same(shown.setup, setup)
+        words = _ended_words(ended) + (" The setup was changed since: press Reconstruct to use it." if outdated else "")
+        return self.workbench.activities.failure or obstacle or words
 
     def sizeHint(self) -> QSize:
         """As wide as the steps need; as high as there is room."""
@@ -185,6 +191,12 @@ class ReconstructDock(QWidget):
         self.refresh()
         if run.state == "done":
             self.show_step(2)
+
+    def _calibrate(self) -> None:
+        self._turn_to(self.reconstruct_panel)
+        box = self.reconstruct_panel.calibration_box
+        box.toggle.setChecked(True)
+        QTimer.singleShot(0, partial(self.pages.currentWidget().ensureWidgetVisible, box))
 
     def _reconstruct(self) -> None:
         self.workbench.reconstruct(self.reconstruct_panel.frame)
