@@ -45,10 +45,11 @@ class _Header(BaseModel):
     storage_transformers: list[Any] = []
 
 
-def write_array(folder: Path, array: NDArray[Any]) -> None:
+def write_array(folder: Path, array: Any) -> None:
     """Write an array of numbers (1 to 5 axes) as the Zarr v3 array ``folder``, which must not exist.
 
-    Nothing is compressed, so that the size of every file is known before it is read; each chunk has a checksum.
+    A dask array is written plane by plane, so that memory does not grow with it. Nothing is compressed, so that the
+    size of every file is known before it is read; each chunk has a checksum.
 
     Raises
     ------
@@ -58,19 +59,27 @@ def write_array(folder: Path, array: NDArray[Any]) -> None:
     import zarr
     from zarr.codecs import BytesCodec, Crc32cCodec
 
-    native = np.asarray(array).astype(array.dtype.newbyteorder("="), copy=False)
-    if native.dtype.name not in _TYPES:
-        raise TypeError(f"{native.dtype} is no number that a session keeps")
-    zarr.create_array(
+    dtype = np.dtype(array.dtype).newbyteorder("=")
+    if dtype.name not in _TYPES:
+        raise TypeError(f"{dtype} is no number that a session keeps")
+    is_lazy = not isinstance(array, np.ndarray)
+    chunks = _chunks(array.shape, dtype.itemsize)
+    stored = zarr.create_array(
         folder,
-        data=native,
-        chunks=_chunks(native.shape, native.dtype.itemsize),
+        shape=array.shape,
+        dtype=dtype,
+        chunks=(1, *chunks[1:]) if is_lazy else chunks,
         filters=None,
-        serializer=BytesCodec(endian=None if native.dtype.itemsize == 1 else "little"),
+        serializer=BytesCodec(endian=None if dtype.itemsize == 1 else "little"),
         compressors=[Crc32cCodec()],
         zarr_format=3,
         config={"write_empty_chunks": True},
     )
+    if is_lazy:
+        for index in range(array.shape[0]):
+            stored[index] = np.asarray(array[index], dtype)
+    else:
+        stored[...] = array.astype(dtype, copy=False)
     for file in folder.rglob("*"):
         if file.is_file():
             flush_to_disk(file)
@@ -100,6 +109,22 @@ def read_array(folder: Path, inside: Path) -> NDArray[Any]:
     if found.shape != shape or found.dtype != dtype:
         raise InputError(f"{folder} is damaged: it holds another array than it says")
     return found
+
+
+def open_lazily(folder: Path, inside: Path) -> Any:
+    """Return an array that :func:`write_array` wrote as a dask array, one chunk a plane, read when it is used.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_array`, when a part is missing or too large; a damaged one tells when it is used.
+    """
+    import dask.array as da
+    import zarr
+
+    shape, _ = _checked(folder, inside)
+    stored = zarr.open_array(folder, mode="r", zarr_format=3)
+    return da.from_array(stored, chunks=(1, *shape[1:]), name=False)
 
 
 def flush_to_disk(path: Path) -> None:

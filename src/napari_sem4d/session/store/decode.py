@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.io.array_folder import check_inside, read_array
+from napari_sem4d.io.array_folder import check_inside, open_lazily, read_array
 from napari_sem4d.model import AbsentImages, HeightMap, HeightSeries, InputError, PlaneSource, Region, SemSeries
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.registration.plane_transform import PlaneTransform
@@ -31,14 +31,15 @@ from napari_sem4d.session.store.document import (
     SettingsDocument,
     StartDocument,
 )
-from napari_sem4d.session.store.encode import StoredArrays
+from napari_sem4d.session.store.encode import MAP_ARRAYS, StoredArrays
 from napari_sem4d.session.store.inputs import Finder, ShouldStop
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
 
 _INTERRUPTED = "The program ended while this run was going on: start it again."
-_BOOLS = ("shadow", "valid")
+_BOOLS = ("shadow", "valid", "datum")
+_FRAMES = ("height_nm", "sigma_nm")
 
 
 @dataclass(slots=True)
@@ -239,8 +240,6 @@ class Decoder:
         _check_map(found, arrays)
         return HeightMap(
             **arrays,
-            gain=np.array(found.gain, np.float64),
-            offset=np.array(found.offset, np.float64),
             z_scale_source=found.z_scale_source,
             z_scale_uncertainty=found.z_scale_uncertainty,
             pixel_size_nm=found.pixel_size_nm,
@@ -251,19 +250,21 @@ class Decoder:
         )
 
     def _series(self, found: SeriesDocument) -> HeightSeries:
-        height, sigma = (self._array(found.arrays[name]) for name in ("height_nm", "sigma_nm"))
-        if height.ndim != 3 or sigma.shape != height.shape or len(found.time_s) != len(height):
-            raise InputError("its maps and times do not fit together")
+        arrays: dict[Any, Any] = {
+            name: self._lazy_array(place) if found.is_lazy and name in _FRAMES else self._array(place)
+            for name, place in found.arrays.items()
+        }
+        _check_series(arrays)
         _check_pixel(found.pixel_size_nm)
         return HeightSeries(
-            height_nm=height,
-            sigma_nm=sigma,
-            time_s=np.array(found.time_s, np.float64),
+            **arrays,
             pixel_size_nm=found.pixel_size_nm,
             z_scale_source=found.z_scale_source,
             z_scale_uncertainty=found.z_scale_uncertainty,
             warnings=found.warnings,
             provenance=dict(found.provenance),
+            datum_source=found.datum_source,
+            datum_share=found.datum_share,
         )
 
     def _afm(self, afm: AfmDocument | None) -> AfmSnapshot | None:
@@ -282,6 +283,13 @@ class Decoder:
             afm.name, afm.channels, afm.channel, afm.orientation, afm.levelling, raw, reference, place, afm.options
         )
 
+    def _lazy_array(self, place: str) -> Any:
+        path = self.folder / place
+        check_inside(path, self.folder)
+        array = open_lazily(path, self.folder)
+        self.stored.add(array, place)
+        return array
+
     def _array(self, place: str) -> NDArray[Any]:
         if place not in self._arrays:
             stop_if_asked(self.should_stop)
@@ -290,6 +298,27 @@ class Decoder:
             self._arrays[place] = read_array(path, self.folder)
             self.stored.add(self._arrays[place], place)
         return self._arrays[place]
+
+
+def _check_series(arrays: Mapping[str, Any]) -> None:
+    """Compare the arrays of a series with each other.
+
+    Raises
+    ------
+    InputError
+    """
+    if not {"height_nm", "sigma_nm", "time_s"} <= set(arrays) or arrays["height_nm"].ndim != 3:
+        raise InputError("its maps are not there")
+    frames, rows, columns = arrays["height_nm"].shape
+    shapes = {"height_nm": (frames, rows, columns), "sigma_nm": (frames, rows, columns), "time_s": (frames,),
+              "drift_px": (frames, 2), "drift_sigma_px": (frames,), "datum": (rows, columns)}  # fmt: skip
+    for name, array in arrays.items():
+        if array.shape != shapes.get(name, (frames, *array.shape[1:])) or array.dtype.kind != _kind(name):
+            raise InputError(f"{name} is no array of its kind, or does not fit the maps")
+
+
+def _kind(name: str) -> str:
+    return "b" if name in _BOOLS else "u" if name == "reason" else "f"
 
 
 def read_again(known: SemSeries, paths: Mapping[str, Path]) -> tuple[SemSeries, Grouping]:
@@ -354,14 +383,14 @@ def _check_map(found: MapDocument, arrays: dict[Any, NDArray[Any]]) -> None:
     ------
     InputError
     """
-    missing = {"height_nm", "sigma_nm", "shadow", "valid", "brightness", "predicted", "residual"} - set(arrays)
+    missing = set(MAP_ARRAYS) - {"samples", "reason"} - set(arrays)
     if missing:
         raise InputError(f"{', '.join(sorted(missing))} is not there")
     shape = arrays["height_nm"].shape
     for name, array in arrays.items():
-        wanted = "b" if name in _BOOLS else "u" if name == "reason" else "f"
-        axes = 3 if name in {"samples", "predicted", "residual"} else 2
-        if array.dtype.kind != wanted or array.ndim != axes or array.shape[-2:] != shape:
+        axes = 3 if name in {"samples", "predicted", "residual"} else 1 if name in {"gain", "offset"} else 2
+        fits = array.ndim == axes and (axes == 1 or array.shape[-2:] == shape)
+        if array.dtype.kind != _kind(name) or not fits or len(shape) != 2:
             raise InputError(f"{name} is no array of its kind, or of another size than the height")
     if found.region.shape != shape:
         raise InputError("its place on the scan is of another size than its height")

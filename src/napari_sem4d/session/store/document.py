@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from napari_sem4d.model import InputError, Region, ScanMetadata, Setup, ZScaleSource
+from napari_sem4d.model.height import DatumSource
 from napari_sem4d.model.setup import explain
 from napari_sem4d.session.afm import MapLevelling, Orientation
 from napari_sem4d.session.afm_check import Options
@@ -30,8 +31,10 @@ ArrayPath = Annotated[str, StringConstraints(pattern=r"^(runs|scans|maps)/\d{4,9
 """Where an array lies in the folder; the pattern leads nowhere else."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MapArray = Literal[
-    "height_nm", "sigma_nm", "samples", "shadow", "valid", "reason", "brightness", "predicted", "residual"
-]
+    "height_nm", "sigma_nm", "samples", "shadow", "valid", "reason", "brightness", "predicted", "residual", "gain",
+    "offset",
+]  # fmt: skip
+SeriesArray = Literal["height_nm", "sigma_nm", "time_s", "drift_px", "drift_sigma_px", "relative_signal", "datum"]
 Method = Literal["photometric", "analytic", "vift"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -91,12 +94,10 @@ class ScanDocument(_Part):
 
 
 class MapDocument(_Measured):
-    """A height map: everything but its large arrays."""
+    """A height map: everything but its arrays."""
 
     kind: Literal["map"] = "map"
     arrays: Mapping[MapArray, ArrayPath]
-    gain: tuple[float, ...]
-    offset: tuple[float, ...]
     z_scale_source: ZScaleSource
     z_scale_uncertainty: float
     pixel_size_nm: float
@@ -107,16 +108,18 @@ class MapDocument(_Measured):
 
 
 class SeriesDocument(_Measured):
-    """A series of height maps: everything but its large arrays."""
+    """A series of height maps: everything but its arrays."""
 
     kind: Literal["series"] = "series"
-    arrays: Mapping[Literal["height_nm", "sigma_nm"], ArrayPath]
-    time_s: tuple[float, ...]
+    arrays: Mapping[SeriesArray, ArrayPath]
+    is_lazy: bool = Field(False, description="Whether heights are read frame by frame, when they are used")
     pixel_size_nm: float
     z_scale_source: ZScaleSource
     z_scale_uncertainty: float
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = Field(default_factory=dict)
+    datum_source: DatumSource = "none"
+    datum_share: float = 0.0
 
 
 class StartDocument(_Part):

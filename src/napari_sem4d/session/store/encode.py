@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from napari_sem4d.session.store.document import (
     RegionDocument,
     RunDocument,
     ScanDocument,
+    SeriesArray,
     SeriesDocument,
     SessionDocument,
     SettingsDocument,
@@ -44,6 +45,10 @@ from napari_sem4d.session.store.view_state import ViewState
 from napari_sem4d.session.versions import library_versions
 
 MAP_ARRAYS: tuple[MapArray, ...] = get_args(MapArray)
+SERIES_ARRAYS: tuple[SeriesArray, ...] = get_args(SeriesArray)
+
+
+Name = TypeVar("Name", bound=str)
 
 
 class StoredArrays:
@@ -252,15 +257,8 @@ class _Maps:
         return self.series(result, kind, number)
 
     def map(self, result: HeightMap, kind: ArrayKind, number: int) -> MapDocument:
-        arrays: dict[MapArray, str] = {
-            name: self._plan.put(kind, number, name, array)
-            for name in MAP_ARRAYS
-            if (array := getattr(result, name)) is not None
-        }
         return MapDocument(
-            arrays=arrays,
-            gain=_numbers(result.gain),
-            offset=_numbers(result.offset),
+            arrays=self._arrays(result, MAP_ARRAYS, kind, number),
             z_scale_source=result.z_scale_source,
             z_scale_uncertainty=float(result.z_scale_uncertainty),
             pixel_size_nm=float(result.pixel_size_nm),
@@ -272,17 +270,20 @@ class _Maps:
 
     def series(self, result: HeightSeries, kind: ArrayKind, number: int) -> SeriesDocument:
         return SeriesDocument(
-            arrays={
-                "height_nm": self._plan.put(kind, number, "height_nm", result.height_nm),
-                "sigma_nm": self._plan.put(kind, number, "sigma_nm", result.sigma_nm),
-            },
-            time_s=_numbers(result.time_s),
+            arrays=self._arrays(result, SERIES_ARRAYS, kind, number),
+            is_lazy=not isinstance(result.height_nm, np.ndarray),
             pixel_size_nm=float(result.pixel_size_nm),
             z_scale_source=result.z_scale_source,
             z_scale_uncertainty=float(result.z_scale_uncertainty),
             warnings=result.warnings,
             provenance=plain(result.provenance),
+            datum_source=result.datum_source,
+            datum_share=float(result.datum_share),
         )
+
+    def _arrays(self, result: Result, names: Sequence[Name], kind: ArrayKind, number: int) -> dict[Name, str]:
+        found = ((name, getattr(result, name)) for name in names)
+        return {name: self._plan.put(kind, number, name, array) for name, array in found if array is not None}
 
 
 class _Scans:
