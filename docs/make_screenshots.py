@@ -226,7 +226,7 @@ def check_with_afm(camera: Photographer) -> None:
 def ellipse(camera: Photographer) -> None:
     """Reconstruct only what an ellipse encloses."""
     dock, bench = camera.dock, camera.dock.workbench
-    dock.reconstruct_panel.ellipse_button.click()
+    dock.reconstruct_panel.regions_box.draw_buttons["ellipse"].click()
     bench.scan.areas["region"].layer.add_ellipses(np.array([[40.0, 110.0], [40, 280], [170, 280], [170, 110]]))
     camera.reconstruct()
     bench.result.show_map()

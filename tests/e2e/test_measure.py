@@ -317,7 +317,7 @@ def test_only_what_was_drawn_is_reconstructed(
     window.drop(bump.write(tmp_path))
     window.dock.show_step(2)
     panel = window.dock.reconstruct_panel
-    button = {"ellipse": panel.ellipse_button, "polygon": panel.polygon_button}[form]
+    button = panel.regions_box.draw_buttons[form]
     window.click(button)
     layer = window.workbench.scan.areas["region"].layer
     assert layer.mode == f"add_{form}"
@@ -329,7 +329,7 @@ def test_only_what_was_drawn_is_reconstructed(
         window.click_corners(corners)
         wanted = polygon_mask(np.array(corners, float), Region.full((72, 96)))
     assert button.isChecked()
-    assert form in panel.region_label.text()
+    assert form in panel.regions_box.region_label.text()
     result = window.reconstruct()
     there = np.zeros((72, 96), bool)
     there[result.region.slices] = np.isfinite(result.height_nm)
@@ -345,7 +345,7 @@ def test_a_rectangle_turned_with_the_mouse_is_what_is_reconstructed(window: Any,
     window.drop(bump.write(tmp_path))
     window.dock.show_step(2)
     panel = window.dock.reconstruct_panel
-    window.click(panel.rectangle_button)
+    window.click(panel.regions_box.draw_buttons["rectangle"])
     window.drag((16, 18), (44, 58))
     upright = window.session.region
     assert window.session.outline is None
@@ -359,7 +359,7 @@ def test_a_rectangle_turned_with_the_mouse_is_what_is_reconstructed(window: Any,
     outline = window.session.outline
     assert outline is not None, "the handle was not hit"
     assert outline.is_rectangle
-    assert panel.rectangle_button.isChecked()
+    assert "rectangle in" in panel.regions_box.region_label.text()
     turned = np.subtract(outline.corners[1], outline.corners[0])
     assert 30 < np.degrees(np.arctan2(*np.abs(turned))) < 60
     result = window.reconstruct()

@@ -139,22 +139,22 @@ def test_only_a_rectangle_drawn_on_the_image(window: Any, bump: Any, tmp_path: P
     window.drop(bump.write(tmp_path))
     window.dock.show_step(2)
     panel = window.dock.reconstruct_panel
-    window.click(panel.rectangle_button)
+    window.click(panel.regions_box.draw_buttons["rectangle"])
     layer = window.workbench.scan.areas["region"].layer
     assert layer.mode == "add_rectangle"
     assert window.viewer.layers.selection.active == layer
     layer.add_rectangles(np.array([[9.7, 19.6], [9.7, 59.5], [51.5, 59.5], [51.5, 19.6]]))
     assert window.session.region == Region(10, 52, 20, 60)
-    assert "rows 10 – 51, columns 20 – 59" in panel.region_label.text()
+    assert "rows 10 – 51, columns 20 – 59" in panel.regions_box.region_label.text()
     result = window.reconstruct()
     assert result.region == Region(10, 52, 20, 60)
     image = window.workbench.result.height
     assert np.allclose(image.data_to_world((0, 0, 0, 0))[-2:], (200, 400))
     (surface,) = window.surfaces
     assert np.allclose(surface.data_to_world((0, 0, 0))[-2:], (200, 400))
-    window.click(panel.whole_button)
+    panel.regions_box.table.selectRow(0)
     assert window.session.region is None
-    assert layer not in window.viewer.layers
+    assert len(layer.data) == 1  # the region stays in the list
 
 
 def test_the_level_area_reaches_the_reconstruction(window: Any, bump: Any, tmp_path: Path) -> None:

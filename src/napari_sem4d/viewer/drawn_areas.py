@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from napari.layers import Image, Points, Shapes
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sem4d.session.areas import Area, Corner
 from napari_sem4d.viewer.notify import tell
 
-Form = Literal["rectangle", "ellipse", "polygon"]
+Form = Literal["rectangle", "ellipse", "polygon", "polygon_lasso"]
+FORMS: tuple[Form, ...] = get_args(Form)
 L = TypeVar("L", Shapes, Points)
 M = TypeVar("M")
 

@@ -12,7 +12,7 @@ from psygnal import Signal
 from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
-from napari_sem4d.viewer.drawn_areas import Form, area_of, layer_settings, places_of
+from napari_sem4d.viewer.drawn_areas import FORMS, Form, area_of, layer_settings, places_of
 from napari_sem4d.viewer.notify import tell, tell_failure
 
 NAME = "Regions to reconstruct"
@@ -51,8 +51,9 @@ class DrawnRegions:
     @property
     def drawing(self) -> Form | None:
         """What the mouse draws, None when it does not."""
-        modes: dict[str, Form] = {"add_rectangle": "rectangle", "add_ellipse": "ellipse", "add_polygon": "polygon"}
-        return modes.get(str(self.layer.mode)) if self.exists and self.layer is not None else None
+        if self.layer is None or not self.exists:
+            return None
+        return next((form for form in FORMS if self.layer.mode == f"add_{form}"), None)
 
     def draw_on(self, image: Image, form: Form = "rectangle") -> None:
         """Let the user draw on ``image``: 2D display, layer on top and selected; every shape becomes a region."""
