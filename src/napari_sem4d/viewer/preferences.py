@@ -1,13 +1,16 @@
-"""Takes the user's preferences from napari's settings, where its Preferences dialog shows them. It decides nothing."""
+"""The user's preferences in napari's settings, where its Preferences dialog shows them. It decides nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from napari.settings import get_plugin_settings
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QListWidget
 
 from napari_sem4d.session.preferences import Preferences
 
+_OUR_PAGE = "SEM 4D"  # as the manifest names the plugin
 _followed: list[Any] = []  # settings whose changes are heard: one in a process, a new one when plugins are registered
 
 
@@ -28,3 +31,11 @@ def follow_preferences() -> None:
     settings.computing.events.connect(obey)
     settings.display.events.connect(obey)
     obey()
+
+
+def open_preferences(viewer: Any) -> None:
+    """Show our page of napari's Preferences dialog."""
+    dialog = viewer.window._open_preferences_dialog()  # private: napari 0.9.2 opens it from its menu only (2026-11)
+    pages = dialog.findChild(QListWidget, "Preferences")
+    for page in pages.findItems(_OUR_PAGE, Qt.MatchFlag.MatchExactly):
+        pages.setCurrentItem(page)

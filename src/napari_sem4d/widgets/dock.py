@@ -11,11 +11,13 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
     QHBoxLayout,
+    QMenu,
     QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
     QStackedWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,11 +25,15 @@ from qtpy.QtWidgets import (
 from napari_sem4d.session import Run
 from napari_sem4d.session.remaining import left_words
 from napari_sem4d.session.setup_history import gives_the_same
+from napari_sem4d.viewer.commands import DOCK_NAME, Command
+from napari_sem4d.viewer.preferences import open_preferences
+from napari_sem4d.viewer.shortcuts import bind_shortcuts
 from napari_sem4d.viewer.workbench import Workbench, workbench_of
 from napari_sem4d.widgets.afm_panel import AfmPanel
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.data_panel import DataPanel
 from napari_sem4d.widgets.detectors_panel import DetectorsPanel
+from napari_sem4d.widgets.dock_commands import commands_of
 from napari_sem4d.widgets.export_panel import ExportPanel
 from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import sentence
@@ -48,8 +54,9 @@ class ReconstructDock(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.setObjectName("napari_sem4d_dock")
+        self.setObjectName(DOCK_NAME)
         self.workbench: Workbench = workbench_of(napari_viewer)
+        self._viewer = napari_viewer
         self._session = self.workbench.session
         self.data_panel = DataPanel(self.workbench)
         self.detectors_panel = DetectorsPanel(self.workbench)
@@ -79,6 +86,8 @@ class ReconstructDock(QWidget):
         follow(self, self.workbench.result_shown, self.refresh)
         self.detectors_panel.calibrate_wanted.connect(self._calibrate)
         follow(self, self.workbench.activities.changed, self.refresh)
+        self._commands = commands_of(self)
+        bind_shortcuts()
         self.refresh()
         self.show_step(2 if self._session.last_result is not None else 0)
 
@@ -128,8 +137,21 @@ class ReconstructDock(QWidget):
         buttons.addWidget(self.reconstruct_button, 2)
         buttons.addWidget(self.keep_button, 2)
         buttons.addWidget(self.cancel_button, 1)
+        self.more_button = QToolButton()
+        self.more_button.setObjectName("more_button")
+        self.more_button.setText("☰")
+        self.more_button.setToolTip("Help, keys and preferences")
+        self.more_button.setAccessibleName("More")
+        self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.more_button)
+        menu.addAction("&Help and keys", partial(self.carry_out, "help"))
+        menu.addAction("&Preferences…", self._open_preferences)
+        self.more_button.setMenu(menu)
+        line = QHBoxLayout()
+        line.addWidget(self.status, 1)
+        line.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignTop)
         footer = QVBoxLayout()
-        footer.addWidget(self.status)
+        footer.addLayout(line)
         footer.addWidget(self.curve)
         footer.addWidget(self.progress)
         footer.addLayout(buttons)
@@ -139,6 +161,17 @@ class ReconstructDock(QWidget):
         """Turn to a step, counted from 0."""
         self.pages.setCurrentIndex(index)
         self.step_buttons[index].setChecked(True)
+
+    def carry_out(self, command: Command) -> None:
+        """Do what a key or a menu entry says, or nothing when that cannot be done now."""
+        self._commands[command]()
+
+    def _open_preferences(self) -> None:
+        open_preferences(self._viewer)
+
+    def show_panel(self, panel: QWidget) -> None:
+        """Turn to the step of a panel."""
+        self._turn_to(panel)
 
     def _turn_to(self, panel: QWidget, checked: bool = False) -> None:
         self.show_step(next(index for index, (_, _, other) in enumerate(self._steps) if other is panel))
