@@ -154,7 +154,7 @@ class Looking:
         self.sections_changed.emit()
         return section
 
-    def change_section(self, name: str, **values: Any) -> None:
+    def change_section(self, which: str, /, **values: Any) -> None:
         """Take another name, width or other ends of a section.
 
         Raises
@@ -162,12 +162,12 @@ class Looking:
         InputError
             If the new name is empty or taken.
         """
-        new = values.get("name", name).strip()
-        if not new or (new != name and new in {s.name for s in self.sections}):
+        new = str(values.get("name", which)).strip()
+        if not new or (new != which and new in {s.name for s in self.sections}):
             raise InputError(f"name {new!r}: give each section a name of its own")
         values = {**values, "name": new}
-        self.sections = tuple(replace(s, **values) if s.name == name else s for s in self.sections)
-        self.active = new if self.active == name else self.active
+        self.sections = tuple(replace(s, **values) if s.name == which else s for s in self.sections)
+        self.active = new if self.active == which else self.active
         self.sections_changed.emit()
 
     def activate(self, name: str) -> None:

@@ -37,6 +37,11 @@ class Section:
     end: Corner
     width_px: float = 1.0
 
+    @property
+    def length_px(self) -> float:
+        """From start to end."""
+        return math.dist(self.start, self.end)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SectionHeights:

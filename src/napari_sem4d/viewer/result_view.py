@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
-from napari.layers import Image, Labels, Layer, Points, Shapes, Surface
+from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Vectors
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -390,7 +390,7 @@ class ResultView(QObject):
 
     def _hide_images(self) -> None:
         for layer in self._viewer.layers:
-            if layer.visible and isinstance(layer, Image | Labels | Points | Shapes):
+            if layer.visible and isinstance(layer, Image | Labels | Points | Shapes | Vectors):
                 layer.visible = False
                 self._hidden_in_3d.append(layer)
 

@@ -30,6 +30,7 @@ from napari_sem4d.viewer.region_queue import RegionQueue
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
+from napari_sem4d.viewer.section_view import SectionView
 from napari_sem4d.viewer.session_bench import SessionBench
 from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.task import Task
@@ -68,6 +69,7 @@ class Workbench:
         self.task = Task(self.set_busy, self.activities)
         self.measuring = MeasuringBench(self._viewer, self)
         self.looks = LookView(self._viewer, self)
+        self.sections = SectionView(self._viewer, self)
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
         self._watch: Watch | None = None

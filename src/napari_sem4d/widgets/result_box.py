@@ -27,6 +27,7 @@ from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.look_box import LookBox
 from napari_sem4d.widgets.message import Messages, heading, sentence
+from napari_sem4d.widgets.section_box import SectionBox
 
 
 class ResultBox(QWidget):
@@ -91,6 +92,8 @@ class ResultBox(QWidget):
         layout.addLayout(form)
         self.look_box = LookBox(self._workbench)
         layout.addWidget(self.look_box)
+        self.section_box = SectionBox(self._workbench)
+        layout.addWidget(self.section_box)
         layout.addLayout(figures)
         self.curve = LikelihoodCurve()
         layout.addWidget(self.curve)
