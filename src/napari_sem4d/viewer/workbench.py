@@ -27,6 +27,7 @@ from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.opening import Opening
 from napari_sem4d.viewer.preferences import follow_preferences
 from napari_sem4d.viewer.region_queue import RegionQueue
+from napari_sem4d.viewer.probe import Probe
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
@@ -70,6 +71,7 @@ class Workbench:
         self.measuring = MeasuringBench(self._viewer, self)
         self.looks = LookView(self._viewer, self)
         self.sections = SectionView(self._viewer, self)
+        self.probe = Probe(self._viewer, self)
         self._computing: Computation[tuple[Result, Prepared]] | None = None
         self._preparing: Computation[Prepared] | None = None
         self._watch: Watch | None = None

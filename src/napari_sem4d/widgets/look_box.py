@@ -25,6 +25,7 @@ from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.fold import Fold
+from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _FACTORS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -33,6 +34,8 @@ _LOWEST_LIGHT_DEG = 5
 _DIAL_PX = 46
 _WHEEL_PX = 86
 _SOON_MS = 60
+_READING_LINES = 2
+_POINT = "Point at map or surface: height, slope, doubts."
 
 
 class LookBox(Fold):
@@ -58,12 +61,19 @@ class LookBox(Fold):
         form.addRow(self._label("Li&ght", self._light_row()), self._light)
         form.addRow(self._label("Li&nes", self._lines_row()), self._lines)
         form.addRow("In 3D", self._space_row())
+        self.reading_label = sentence()
+        self.reading_label.setObjectName("probe_reading")
+        self.reading_label.setToolTip("What is under the mouse, on the map and on the surface")
+        self.reading_label.setMinimumHeight(_READING_LINES * QFontMetrics(self.font()).height())
+        form.addRow(self.reading_label)
         follow(self, self._looking.changed, self.refresh)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.looks.changed, self._show_key)
         follow(self, workbench.details.changed, self._mark)
+        follow(self, workbench.probe.changed, self._show_reading)
         self.toggle.setChecked(True)
         self.refresh()
+        self._show_reading()
 
     def _look_row(self) -> QWidget:
         self.look_combo = QComboBox()
@@ -209,6 +219,10 @@ class LookBox(Fold):
         run = self._workbench.shown_run
         if is_wanted and look is not None and run is not None:
             self.wheel.show_tilt(f"{look.limits[1]:g}°" if unit_of(run) == "nm" else "steepest")
+
+    def _show_reading(self) -> None:
+        reading = self._workbench.probe.reading
+        self.reading_label.setText(_POINT if reading is None else reading.text)
 
     def _choose(self, index: int) -> None:
         self._looking.choose(look=self.look_combo.itemData(index))
