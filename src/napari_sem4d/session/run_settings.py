@@ -125,12 +125,13 @@ def settings_text(run: Run) -> str:
 def python_text(run: Run) -> str:
     """Return a script that repeats a run.
 
-    An ellipse becomes a polygon of its own pixels' outline; a start is left to be read by whoever runs the script.
+    A start is left to be read by whoever runs the script, and so are images that came from no file.
     """
     setup = run.setup.model_dump_json(indent=2, exclude_none=True)
     call = [f"method={run.method!r}", f"seed={run.seed}"]
     head = ["import napari_sem4d as s4"]
-    if run.region is not None or run.level_region is not None:
+    is_cropped = run.series.region != Region.full(run.series.full_images.shape[2:])
+    if run.region is not None or run.level_region is not None or is_cropped:
         head.append("from napari_sem4d.model import Region")
     body = []
     if run.outline is not None and run.outline.is_round:
@@ -152,10 +153,12 @@ def python_text(run: Run) -> str:
         body.append(f"start = s4.read_height(...).height_nm  # {run.start.name}, on the pixels of the scan")
         call.append("start=start")
     size = "" if run.series.pixel_size_nm is None else f", pixel_size_nm={run.series.pixel_size_nm!r}"
+    files = repr(sources_of(run)) if sources_of(run) else "...  # images that came from no file\n"
+    crop = f".with_region({run.series.region!r})" if is_cropped else ""
     lines = [
         *head,
         "",
-        f"series = s4.read_sem({sources_of(run)!r}{size})",
+        f"series = s4.read_sem({files}{size}){crop}",
         f'setup = s4.Setup.model_validate_json(r"""{setup}""")',
         *body,
         f"result = s4.{function}(series, setup, {', '.join(call)})",

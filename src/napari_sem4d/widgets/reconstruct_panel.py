@@ -105,6 +105,8 @@ class ReconstructPanel(QWidget):
         self.scans_row = QWidget()
         self.all_scans_button = QRadioButton("&All scans")
         self.one_scan_button = QRadioButton("&Only the scan shown")
+        self.all_scans_button.setToolTip("Reconstruct the whole series")
+        self.one_scan_button.setToolTip("Reconstruct only the scan at which the time slider stands")
         self.all_scans_button.setChecked(True)
         row = QHBoxLayout(self.scans_row)
         row.setContentsMargins(0, 0, 0, 0)
@@ -127,6 +129,7 @@ class ReconstructPanel(QWidget):
         self.level_label.setText(region_text(level) if level is not None else "No level area: mean surface = level.")
         self.no_level_button.setEnabled(level is not None or self._workbench.scan.areas["level"].exists)
         self.level_button.setEnabled(has_scan)
+        self.start_row.refresh()
         self.calibration_box.setVisible(has_scan)
         self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
 

@@ -87,11 +87,8 @@ class RegionsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(region_id, region)
         active = self._session.regions.active
-        if (
-            role == Qt.ItemDataRole.FontRole
-            and index.column() == NAME
-            and region_id == (0 if active is None else active.id)
-        ):
+        is_active = region_id == (0 if active is None else active.id)
+        if role == Qt.ItemDataRole.FontRole and index.column() == NAME and is_active:
             font = QFont()
             font.setBold(True)
             return font
