@@ -100,6 +100,7 @@ class SessionBench:
         self._not_later_s = 0.0
         self._restoring = False
         self._look: ViewState | None = None
+        self._last_view: ViewState | None = None
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(partial(_call, weakref.WeakMethod(self._save_changes)))
@@ -240,11 +241,14 @@ class SessionBench:
 
     def _view(self) -> ViewState:
         shown, result = self._workbench.shown_run, self._workbench.result
-        return view_state_of(
-            self._viewer,
-            shown_run=0 if shown is None else shown.id,
-            exaggeration=None if result is None else float(result.exaggeration),
-        )
+        # a script that closes the viewer has its layers taken out first
+        if self._last_view is None or len(self._viewer.layers):
+            self._last_view = view_state_of(
+                self._viewer,
+                shown_run=0 if shown is None else shown.id,
+                exaggeration=None if result is None else float(result.exaggeration),
+            )
+        return self._last_view
 
     def _follow_session(self) -> None:
         session = self._session
@@ -389,7 +393,7 @@ class SessionBench:
         self, snapshot: Snapshot, scan: OpenedScan | None, problems: tuple[str, ...], look: ViewState | None
     ) -> None:
         workbench = self._workbench
-        self.problems, self._look = problems, look
+        self.problems, self._look, self._last_view = problems, look, None
         self._restoring = True
         try:
             workbench.forget_result()

@@ -17,9 +17,13 @@ import pytest
 
 from napari_sem4d.model import Cancelled, InputError
 from napari_sem4d.session import Session
+from napari_sem4d.session.areas import Area
+from napari_sem4d.session.measuring import Levelling, level
 from napari_sem4d.session.snapshot import Snapshot
 from napari_sem4d.session.store import open_session, save_session
 from napari_sem4d.session.store.folder import SessionFolder
+
+CORNER = Area(((2.0, 70.0), (2.0, 90.0), (30.0, 90.0), (30.0, 70.0)))
 
 # Saves a session with one more run, again and again, and says how many were in the last one that was whole.
 _SAVING = """
@@ -70,12 +74,12 @@ time.sleep(600)
 
 @contextmanager
 def process(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    running = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.wait()
+    command = [sys.executable, "-c", script, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 @pytest.mark.parametrize("after_s", [0.02, 0.17, 0.4, 0.75])
@@ -90,8 +94,7 @@ def test_killed_while_it_saves_the_session_opens_with_all_that_was_saved(
         assert saving.stdout.readline() == "ready\n"
         time.sleep(after_s)
         saving.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-        saved = [1, *map(int, saving.stdout.read().split())]
-        saving.wait()
+        saved = [1, *map(int, saving.communicate()[0].split())]
     again = open_session(folder)
     assert [run.id for run in again.runs][: len(saved)] == saved
     assert all(run.state == "done" for run in again.runs)
@@ -108,8 +111,6 @@ def test_killed_during_a_run_everything_else_is_there(measured: Session, tmp_pat
     with process(_RUNNING, str(folder)) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "saved\n"
-        running.kill()
-        running.wait()
     again = open_session(folder)
     assert [run.state for run in again.runs] == ["done", "done", "failed", "failed"]
     assert again.runs[3].chi_square == (9.0, 4.0)
@@ -158,7 +159,8 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
 def test_a_save_that_is_cancelled_leaves_the_session_as_it_was(measured: Session, tmp_path: Path) -> None:
     folder = SessionFolder.create(tmp_path / "a.sem4d")
     folder.save(Snapshot.of(measured))
-    measured.level_run(2, (), measured.runs[0].result)
+    steps = (Levelling("zero", CORNER),)
+    measured.level_run(1, steps, level(measured.runs[0].unlevelled, steps))
     files = {path for path in folder.path.rglob("*") if path.is_file()}
     with pytest.raises(Cancelled):
         folder.save(Snapshot.of(measured), should_stop=lambda: True)

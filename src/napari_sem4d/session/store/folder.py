@@ -237,7 +237,7 @@ class SessionFolder:
             draft.mkdir(parents=True)
             try:
                 for place in places:
-                    stop_if_asked(should_stop)
+                    stop_if_asked(should_stop)  # between arrays: some hundredths of a second each
                     write_array(draft / place.rpartition("/")[2], np.asarray(plan.new[place]))
                 draft.rename(target)
             finally:
@@ -373,5 +373,9 @@ def _remove_if_unused(path: Path) -> None:
 
 
 def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        shutil.rmtree(path, ignore_errors=True)  # on Windows what is open stays until the next time
+    for path in paths:  # on Windows what is open stays until the next time
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
