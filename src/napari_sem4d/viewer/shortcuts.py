@@ -65,7 +65,7 @@ def bind_shortcuts() -> None:
         if action in action_manager._actions:  # private: napari 0.9.2 does not say what is bound (2026-11)
             return
         act: Callable[[Any], None] = partial(_act, name)
-        act.__name__ = name  # type: ignore[attr-defined]  # napari asks for it
+        act.__name__ = name  # napari asks for it
         action_manager.register_action(action, act, f"SEM 4D: {shortcut.words}", ViewerModel)
         if action not in chosen:
             action_manager.bind_shortcut(action, shortcut.keys)

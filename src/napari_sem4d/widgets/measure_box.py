@@ -141,6 +141,7 @@ class MeasureBox(Fold):
         draw = QHBoxLayout()
         for spot in dict.fromkeys(spot for words in TOOLS.values() for spot in words.spots):
             button = QPushButton()
+            button.setToolTip("Mark with the mouse on the height map")
             button.clicked.connect(partial(self._draw, spot))
             draw.addWidget(button)
             self.draw_buttons[spot] = button
