@@ -66,7 +66,7 @@ class SessionBox(QWidget):
     def _button_row(self) -> QHBoxLayout:
         self.new_button = _button("&New", "Begin an empty session; this one is saved first", self._saving.begin_anew)
         self.open_button = _button(
-            "&Open…", "Open a session: runs with their results, setup, regions, looks", self._choose_session
+            "Op&en…", "Open a session: runs with their results, setup, regions, looks", self._choose_session
         )
         self.save_button = _button(
             "&Save",
@@ -74,7 +74,7 @@ class SessionBox(QWidget):
             "Images stay where they are",
             self._save,
         )
-        self.save_as_button = _button("Sa&ve as…", "Save under another name, and there from now on", self._save_as)
+        self.save_as_button = _button("Save &as…", "Save under another name, and there from now on", self._save_as)
         row = QHBoxLayout()
         row.setSpacing(4)
         for button in (self.new_button, self.open_button, self.save_button, self.save_as_button):
@@ -84,7 +84,7 @@ class SessionBox(QWidget):
     def _question(self) -> QWidget:
         self.in_use = sentence()
         self.copy_button = _button(
-            "Open a &copy",
+            "Open a cop&y",
             "Read it as it was saved last; the copy has no name yet",
             partial(self._open_again, copy=True),
         )
@@ -93,14 +93,14 @@ class SessionBox(QWidget):
             "Only if that window is no longer there: what it has not saved is lost, and it cannot save any more",
             partial(self._open_again, take_over=True),
         )
-        leave = _button("&Leave it", "Open nothing", self._saving.dismiss)
+        leave = _button("Leave it", "Open nothing", self._saving.dismiss)
         self.question = _beside(self.in_use, self.copy_button, self.take_over_button, leave)
         return self.question
 
     def _missing(self) -> QWidget:
         self.missing = Messages("⚠")
         self.find_button = _button(
-            "&Find…", "Choose the folder that the images are in now; they must be the same (SHA-256)", self._find
+            "F&ind…", "Choose the folder that the images are in now; they must be the same (SHA-256)", self._find
         )
         box = QWidget()
         layout = QVBoxLayout(box)
