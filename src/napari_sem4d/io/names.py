@@ -44,7 +44,7 @@ class NameParts:
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts ``img2`` before ``img10``."""
     return tuple(
-        (0, int(part), "") if part.isdigit() else (1, 0, part.casefold())
+        (0, int(part), "") if part[0] in "0123456789" else (1, 0, part.casefold())
         for part in re.findall(r"[0-9]+|[^0-9]+", name)
     )
 
