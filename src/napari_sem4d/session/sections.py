@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from napari_sem4d.metrology.figures import LinePlaces, Profile, heights_between, linear_figures
 from napari_sem4d.model import Figure, HeightMap, InputError
 from napari_sem4d.session.areas import Corner
+from napari_sem4d.session.data_colors import BLUE, MAGENTA, ORANGE, VIOLET, YELLOW
 
 # Told apart with every common colour vision deficiency (IBM design library), the darkest last.
-COLORS = ("#fe6100", "#648fff", "#dc267f", "#ffb000", "#785ef0")
+COLORS = (ORANGE, BLUE, MAGENTA, YELLOW, VIOLET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from napari_sem4d.session.data_colors import BLUE, GREEN, MAGENTA, ORANGE, PINK, SKY, VIOLET, YELLOW
+
 # Told apart with every common colour vision deficiency, on light and dark: the IBM design library, then colours of
 # Okabe and Ito (2008) between them.
-_COLORS = ("#648fff", "#ffb000", "#dc267f", "#009e73", "#785ef0", "#fe6100", "#56b4e9", "#cc79a7")
+_COLORS = (BLUE, YELLOW, MAGENTA, GREEN, VIOLET, ORANGE, SKY, PINK)
 
 
 def segment_color(index: int) -> str:

@@ -19,6 +19,7 @@ from napari_sem4d.session.afm import PAIRS, Afm, MapLevelling, Orientation, Turn
 from napari_sem4d.session.afm_check import Check, check, origin_of, z_scale_of
 from napari_sem4d.session.afm_figures import HeightPair, read_pair
 from napari_sem4d.session.areas import Corner
+from napari_sem4d.session.data_colors import MAGENTA, ORANGE
 from napari_sem4d.viewer.afm_layers import CheckLayers, check_layers, map_of_layer
 from napari_sem4d.viewer.afm_view import IN_3D, AfmView
 from napari_sem4d.viewer.drawn_areas import DrawnLine, DrawnPoints
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
 
 T = TypeVar("T")
-_LINE_COLOR, _POINT_COLOR = "#fe6100", "#dc267f"
+_LINE_COLOR, _POINT_COLOR = ORANGE, MAGENTA
 
 
 class DrawnPairs(DrawnPoints):

@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import HeightMap
 from napari_sem4d.session.afm import Afm
+from napari_sem4d.session.data_colors import MAGENTA
 from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, placed_layer, show_in
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
@@ -26,7 +27,7 @@ IN_3D: tuple[Look, ...] = ("drape", "drape difference")
 NEEDS_CHECK: tuple[Look, ...] = ("swipe", "difference", *IN_3D)
 _OVER: tuple[Look, ...] = ("blend", "blink", "swipe")
 _BLINK_MS = 700
-_DIVIDER_COLOR = "#dc267f"
+_DIVIDER_COLOR = MAGENTA
 _GRAB_PX = 12  # of the canvas, to both sides of the divider
 _HALF = 0.5
 

@@ -14,6 +14,7 @@ from napari_sem4d.model import HeightMap
 from napari_sem4d.model.height import Reason
 from napari_sem4d.session import Run
 from napari_sem4d.session.comparison import compare_images
+from napari_sem4d.session.data_colors import BLUE, MAGENTA, ORANGE, VIOLET, YELLOW
 from napari_sem4d.viewer.layers import robust_limits
 
 # Blue, white, orange: told apart with every common colour vision deficiency, and 0 is neither.
@@ -28,13 +29,13 @@ _SIGMAS_SHOWN = 4.0
 _WIDEST_PX = 8192  # what every graphics card takes as a texture
 _GAP = 0.03  # of the width of an image
 _LINE = 0.045  # of the width of a row: room for a line of letters when all is in the window
-_LETTERS = {"size": 9, "color": "#dc267f", "anchor": "upper_left"}
+_LETTERS = {"size": 9, "color": MAGENTA, "anchor": "upper_left"}
 _REASON_COLORS = {
-    Reason.MISSING: "#dc267f",
-    Reason.SHADOWED: "#648fff",
-    Reason.TOO_STEEP: "#ffb000",
-    Reason.BELOW_RANGE: "#fe6100",
-    Reason.UNTRAINED: "#785ef0",
+    Reason.MISSING: MAGENTA,
+    Reason.SHADOWED: BLUE,
+    Reason.TOO_STEEP: YELLOW,
+    Reason.BELOW_RANGE: ORANGE,
+    Reason.UNTRAINED: VIOLET,
 }
 _NO_DOUBT = "nothing speaks against it"
 _NOT_KEPT = "the slope was not measured"

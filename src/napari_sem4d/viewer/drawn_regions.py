@@ -12,11 +12,12 @@ from psygnal import Signal
 from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.data_colors import YELLOW
 from napari_sem4d.viewer.drawn_areas import FORMS, Form, area_of, layer_settings, places_of
 from napari_sem4d.viewer.notify import tell, tell_failure
 
 NAME = "Regions to reconstruct"
-_ACTIVE, _OTHER = "#ffb000ff", "#ffb00080"
+_ACTIVE, _OTHER = f"{YELLOW}ff", f"{YELLOW}80"
 _BESIDE = "What you drew lies beside the image and does not count: draw it on the image."
 _SAME_PX = 1e-3  # coordinates that went through the world and back
 

@@ -1,7 +1,8 @@
-"""Shows the chosen look of the result in one viewer: on the map, on the surface, with contour lines. No sections."""
+"""Shows the chosen look of the result in one viewer: on the map, on the surface, with contour lines and a z scale. No sections."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,8 +16,10 @@ from napari_sem4d.metrology.contours import contour_lines, round_interval
 from napari_sem4d.model import HeightMap
 from napari_sem4d.model.mesh import block_mean
 from napari_sem4d.session import Run
+from napari_sem4d.session.data_colors import BLACK, WHITE
 from napari_sem4d.session.frames import frame_map
 from napari_sem4d.session.looking import Style, looks_of
+from napari_sem4d.viewer.anaglyph import AnaglyphCamera
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape, place_color_bar
 from napari_sem4d.viewer.looks import look_of
 from napari_sem4d.viewer.notify import tell_failure
@@ -24,12 +27,13 @@ from napari_sem4d.viewer.result_view import Dress, ResultView
 from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
+from napari_sem4d.viewer.z_axis import ZAxis
 
 if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
 
 _MOST_SIDE = 1024  # pixels of the map that contour lines are drawn of
-_LINE_COLORS = "#ffffff", "#000000"  # on maps that begin with a dark colour, on others
+_LINE_COLORS = WHITE, BLACK  # on maps that begin with a dark colour, on others
 _DARK_MAPS = ("plasma", HEIGHT_COLORMAP)
 _LINE_WIDTH = 1 / 500  # of the width of the map
 
@@ -91,7 +95,9 @@ class LookView:
         self._making: Computation[_Picture] | None = None
         self._followed: ResultView | None = None
         self._turns: Turns | None = None
+        self._axis: ZAxis | None = None
         self._looking.changed.connect(self.refresh)
+        self._looking.changed.connect(self._show_axis)
         workbench.result_shown.connect(self._follow_result)
         viewer.dims.events.current_step.connect(self.refresh)
         viewer.layers.events.removed.connect(self._note_removal)
@@ -157,11 +163,26 @@ class LookView:
             self._followed = view
             view.display_changed.connect(self._follow_display)
             view.stretched.connect(self.refresh)
+            view.stretched.connect(self._show_axis)
         if view is None:
             self.forget()
         elif self._bench.shown_run is None or (self._shown and self._shown.wish.run is not self._bench.shown_run):
             self._hide()
         self.refresh()
+        self._show_axis()
+
+    def _show_axis(self) -> None:
+        view = self._bench.result
+        if view is None:
+            return
+        if not self._looking.style.z_axis:
+            view.accompany(())
+            return
+        if self._axis is None:
+            self._axis = ZAxis()
+        heights = view.heights
+        self._axis.stand_by(view.mesh, heights.origin_nm, heights.width_nm, view.exaggeration, heights.unit)
+        view.accompany(self._axis.layers)
 
     def _follow_display(self, is_3d: bool) -> None:
         view = self._bench.result
@@ -258,6 +279,16 @@ class LookView:
         elif event.value is self.lines:
             self.lines = None
             self._looking.choose(contours=False)
+        elif self._axis is not None and event.value in self._axis.layers and self._is_in_3d:
+            self._looking.choose(z_axis=False)
+
+    @property
+    def _is_in_3d(self) -> bool:
+        return int(self._viewer.dims.ndisplay) == 3
+
+    def anaglyph_camera(self, take: Callable[[NDArray[np.uint8]], object]) -> AnaglyphCamera:
+        """Return what takes red-cyan pictures of the viewer and hands them to ``take``."""
+        return AnaglyphCamera(self._viewer, take)
 
     def forget(self) -> None:
         """Take the layers out of the viewer: the result has gone."""

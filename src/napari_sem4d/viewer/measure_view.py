@@ -11,11 +11,12 @@ from napari.layers import Image
 from napari_sem4d.model import Region
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.data_colors import MAGENTA, ORANGE
 from napari_sem4d.session.measuring import TOOLS, Mark, Spot
 from napari_sem4d.viewer.drawn_areas import DrawnArea, DrawnLine, DrawnPoints, Form
 
 # Both are seen on every colour of a height map and told apart by every reader (IBM design library).
-_FIRST, _SECOND = "#dc267f", "#fe6100"
+_FIRST, _SECOND = MAGENTA, ORANGE
 _NAMES: Mapping[Spot, tuple[str, str]] = {
     "upper": ("Step, upper area", _FIRST),
     "lower": ("Step, lower area", _SECOND),

@@ -12,6 +12,7 @@ from napari.layers import Image
 from napari_sem4d.model import InputError, Region
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.data_colors import BLUE, MAGENTA, ORANGE
 from napari_sem4d.session.references import Place
 from napari_sem4d.viewer.drawn_areas import DrawnArea, Form, area_of
 from napari_sem4d.viewer.drawn_regions import DrawnRegions
@@ -21,12 +22,12 @@ from napari_sem4d.viewer.turns import Turns
 Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap", "bump", "pit"]
 _ROUND = ("cap", "bump", "pit")
 _MARKS: Mapping[Place, tuple[str, str]] = {
-    "pyramid": ("Pyramid", "#dc267f"),
-    "upper": ("Upper side of the step", "#dc267f"),
-    "lower": ("Lower side of the step", "#fe6100"),
-    "cap": ("Cap of the sphere", "#dc267f"),
-    "bump": ("Known bump", "#dc267f"),
-    "pit": ("Known pit", "#dc267f"),
+    "pyramid": ("Pyramid", MAGENTA),
+    "upper": ("Upper side of the step", MAGENTA),
+    "lower": ("Lower side of the step", ORANGE),
+    "cap": ("Cap of the sphere", MAGENTA),
+    "bump": ("Known bump", MAGENTA),
+    "pit": ("Known pit", MAGENTA),
 }
 
 
@@ -50,7 +51,7 @@ class ScanView:
         self._taking_level = False
         self.areas: Mapping[Purpose, DrawnArea | DrawnRegions] = {
             "region": self.regions,
-            "level": DrawnArea(viewer, "Level area", "#648fff", self._take_level_region),
+            "level": DrawnArea(viewer, "Level area", BLUE, self._take_level_region),
             **{
                 place: DrawnArea(viewer, name, color, partial(session.mark, place))
                 for place, (name, color) in _MARKS.items()

@@ -14,6 +14,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_sem4d.session.afm_check import Check
+from napari_sem4d.session.data_colors import BLUE, ORANGE
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
@@ -39,7 +40,7 @@ PLOTS: Mapping[Plot, tuple[str, str]] = {
     ),
 }
 # Told apart with every common colour vision deficiency, on light and dark (IBM design library).
-_MAP, _AFM = "#fe6100", "#648fff"
+_MAP, _AFM = ORANGE, BLUE
 _BAND_ALPHA, _DOT_ALPHA = 70, 110
 _HEIGHT = 228
 _MOST_DECADES = 6

@@ -21,6 +21,7 @@ from napari_sem4d.metrology.comparison import LIGHT_RULE, Light
 from napari_sem4d.model import InputError
 from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.afm_figures import table_of, verdict_words
+from napari_sem4d.session.data_colors import LAMP_GREEN, LAMP_RED, LAMP_YELLOW
 from napari_sem4d.session.setup_table import parse_number
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
@@ -30,7 +31,7 @@ from napari_sem4d.widgets.message import Messages, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 # As on the road; the word beside it says it, too.
-_COLORS: Mapping[Light, str] = {"green": "#2e9e4f", "yellow": "#e0a800", "red": "#d43d3d"}
+_COLORS: Mapping[Light, str] = {"green": LAMP_GREEN, "yellow": LAMP_YELLOW, "red": LAMP_RED}
 _LAMP = 22
 _USUAL_SIGMA = "2"
 

@@ -9,10 +9,11 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from napari_sem4d.session.data_colors import YELLOW
 from napari_sem4d.widgets.message import sentence
 
 _HEIGHT = 52
-_CURVE = "#ffb000"
+_CURVE = YELLOW
 _MARGIN = 6
 _LEAST_FACTOR = 1.2  # the axis reaches at least from 1 to this and to its inverse
 

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sem4d.model import InputError
+from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.sections import Section
-from napari_sem4d.session.summary import length_text
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
