@@ -10,6 +10,7 @@ import typer
 
 from napari_sem4d.cli import terminal
 from napari_sem4d.cli.inputs import Detectors, Files, PixelSize, as_names
+from napari_sem4d.cli.session_info import print_session, summarise_session
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -39,10 +40,17 @@ def info(
     detectors: Detectors = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show how files are read: their grouping into segments and times, and what the microscope recorded."""
+    """Show how files are read: their grouping and what the microscope recorded; or what a session folder holds."""
     from napari_sem4d.io.grouping import propose_grouping
     from napari_sem4d.io.sem import read_sem
 
+    if len(files) == 1 and _is_session(files[0]):
+        session = summarise_session(files[0])
+        if as_json:
+            terminal.result(json.dumps(session, indent=1, ensure_ascii=False))
+        else:
+            print_session(session)
+        return
     grouping = propose_grouping(files)
     if detectors is not None:
         grouping = grouping.with_segments(as_names(detectors))
@@ -51,6 +59,14 @@ def info(
         terminal.result(json.dumps(summary, indent=1, ensure_ascii=False))
     else:
         _print_tables(summary)
+
+
+def _is_session(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    from napari_sem4d.session.store.folder import holds_session
+
+    return holds_session(path)
 
 
 def summarise(series: SemSeries, grouping: Grouping) -> dict[str, Any]:

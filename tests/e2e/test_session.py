@@ -1,0 +1,180 @@
+"""A session in the real window: saved, closed, opened again in another one with the same numbers and the same look."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sem4d.session import Session
+from napari_sem4d.session.store.unsaved import left_behind
+from napari_sem4d.viewer import session_bench
+
+from .conftest import Window
+
+pytestmark = pytest.mark.gui
+
+OpenWindow = Callable[[], Window]
+
+
+@pytest.fixture
+def open_window(make_napari_viewer_proxy: Any, qtbot: Any, wait_until: Callable[..., None]) -> OpenWindow:
+    def open_window() -> Window:
+        viewer = make_napari_viewer_proxy()
+        dock_widget, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+        return Window(viewer, dock_widget, dock, qtbot, wait_until)
+
+    return open_window
+
+
+def settle(window: Window) -> None:
+    """Wait until a session is opened and looks as it did."""
+    saving = window.workbench.saving
+    window.wait_until(lambda: not saving.is_opening and not saving.is_restoring and not window.workbench.busy)
+
+
+def wait_saved(window: Window) -> None:
+    saving = window.workbench.saving
+    window.wait_until(lambda: not saving.is_saving and not saving.has_changes)
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(path))
+
+
+def test_saved_and_opened_again_with_the_same_numbers_and_look(
+    open_window: OpenWindow, bump: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_window()
+    first.drop(bump.write(tmp_path / "scan"))
+    first.session.set_setup(bump.setup)
+    first.session.method = "photometric"
+    first.reconstruct()
+    workbench, box = first.workbench, first.dock.data_panel.session_box
+    before = workbench.shown_run
+    workbench.result.height.colormap = "magma"
+    workbench.result.height.contrast_limits = (-5.0, 120.0)
+    workbench.result.set_exaggeration(3.0)
+    workbench.scan.layers[1].opacity = 0.5
+    camera = first.viewer.scene.camera
+    camera.angles, camera.zoom = (12.0, 24.0, 70.0), 0.31
+    first.dock.show_step(0)
+    choose(monkeypatch, tmp_path / "my scan")
+    first.click(box.save_button)  # without a name it asks for one
+    wait_saved(first)
+    assert (box.name.text(), box.state.text()[:5]) == ("my scan", "saved")
+    first.session.run_list.rename(1, "Renamed just before the end")
+    first.viewer.close()
+
+    second = open_window()
+    folder = tmp_path / "my scan.sem4d"
+    second.wait_until(lambda: not (folder / "lock.json").exists())
+    second.drop([folder])
+    settle(second)
+    workbench = second.workbench
+    (run,) = second.session.runs
+    assert workbench.shown_run is run
+    assert run.title == "Renamed just before the end"
+    assert run.result.height_nm.tobytes() == before.result.height_nm.tobytes()
+    assert run.result.samples.tobytes() == before.result.samples.tobytes()
+    assert run.setup == bump.setup
+    assert workbench.result.height.colormap.name == "magma"
+    assert tuple(workbench.result.height.contrast_limits) == (-5.0, 120.0)
+    assert workbench.result.exaggeration == 3.0
+    assert workbench.scan.layers[1].opacity == 0.5
+    camera = second.viewer.scene.camera
+    assert tuple(camera.angles) == (12.0, 24.0, 70.0)
+    assert camera.zoom == pytest.approx(0.31)
+    assert second.viewer.dims.ndisplay == 3
+    assert not second.workbench.saving.has_changes
+    second.reconstruct()  # the scan is there, too
+    assert np.array_equal(second.session.runs[1].result.height_nm, before.result.height_nm)
+    assert [run.id for run in second.session.runs] == [1, 2]
+
+
+def test_without_its_images_results_open_and_find_brings_the_scan_back(
+    open_window: OpenWindow, bump: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    window = open_window()
+    window.drop(bump.write(tmp_path / "scan"))
+    window.session.set_setup(bump.setup)
+    window.reconstruct()
+    box, saving = window.dock.data_panel.session_box, window.workbench.saving
+    saving.save_as(tmp_path / "a.sem4d")
+    wait_saved(window)
+    window.dock.show_step(0)
+    window.click(box.new_button)
+    window.wait_until(lambda: len(window.viewer.layers) == 0)
+    assert (window.session.runs, window.session.series, saving.name) == ((), None, "")
+
+    shutil.move(tmp_path / "scan", tmp_path / "archive")
+    choose(monkeypatch, tmp_path / "a.sem4d")
+    window.wait_until(lambda: not (tmp_path / "a.sem4d" / "lock.json").exists())
+    window.click(box.open_button)
+    settle(window)
+    assert window.workbench.shown_run is window.session.runs[0]
+    assert len(window.surfaces) == 1
+    assert window.workbench.scan.layers == []
+    assert not window.dock.reconstruct_button.isEnabled()
+    assert "bump_A.tif" in " ".join(box.missing.texts)
+    window.dock.show_step(0)
+    choose(monkeypatch, tmp_path)
+    window.click(box.find_button)
+    window.wait_until(lambda: not window.workbench.busy)
+    assert "does not hold" in told[-1]
+    choose(monkeypatch, tmp_path / "archive")
+    window.click(box.find_button)
+    window.wait_until(lambda: not saving.absent)
+    settle(window)
+    assert box.missing.texts == ()
+    assert len(window.workbench.scan.layers) == 4
+    window.reconstruct()
+
+
+def test_what_has_no_name_is_kept_and_offered(
+    open_window: OpenWindow, bump: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsaved_sessions: Path
+) -> None:
+    monkeypatch.setattr(session_bench, "AFTER_RUN_MS", 0)
+    window = open_window()
+    window.drop(bump.write(tmp_path / "scan"))
+    window.session.set_setup(bump.setup)
+    window.reconstruct()
+    saving = window.workbench.saving
+    wait_saved(window)
+    assert saving.folder is not None
+    assert saving.folder.path.parent == unsaved_sessions
+    assert left_behind() == ()  # it is open
+    lost = tmp_path / "copy"  # as a window leaves it that is killed now
+    shutil.copytree(saving.folder.path, lost)
+    saving.save_as(tmp_path / "named.sem4d")
+    wait_saved(window)
+    window.wait_until(lambda: not list(unsaved_sessions.iterdir()))
+    (lost / "lock.json").unlink()
+    lost.rename(unsaved_sessions / "lost.sem4d")
+
+    other = open_window()
+    box = other.dock.data_panel.session_box
+    other.wait_until(lambda: box.offers.count() == 1)
+    (offer,) = other.workbench.saving.offers
+    assert "1 run" in offer.words
+    other.click(next(b for b in box.findChildren(type(box.open_button)) if b.text() == "Open"))
+    settle(other)
+    assert other.session.runs[0].result.height_nm.tobytes() == window.session.runs[0].result.height_nm.tobytes()
+    assert box.name.text() == "Session without a name"
+
+    choose(monkeypatch, tmp_path / "named.sem4d")
+    other.click(box.open_button)  # the first window has it
+    other.wait_until(lambda: other.workbench.saving.in_use is not None)
+    assert box.question.isVisibleTo(box)
+    other.click(box.copy_button)
+    settle(other)
+    assert other.workbench.saving.name == ""
+    assert isinstance(other.session, Session)
+    assert len(other.session.runs) == 1
+    assert window.workbench.saving.name == "named"
