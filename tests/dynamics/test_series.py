@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from napari_sem4d.dynamics.series import reconstruct_series
 from napari_sem4d.model import AnnularSegment, Cancelled, InputError, Region, SemSeries, Setup
 from napari_sem4d.physics.instrument import simulate
-from napari_sem4d.reconstruction.reconstruct import reconstruct
 
 PIXEL_NM = 30.0
 SIDE = 72
@@ -43,10 +42,11 @@ def setup() -> Setup:
 
 
 def island(height_nm: float) -> NDArray[np.float64]:
-    """A table mountain to the right of level ground, with slopes of at most 40 degrees."""
+    """A table mountain to the right of scratched ground, with slopes of at most 40 degrees."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
+    scratches = 10.0 * np.cos(2 * np.pi * (columns + 0.6 * rows) / 11) * np.cos(2 * np.pi * (rows - 0.4 * columns) / 13)
     distance = np.maximum(np.abs(rows - 36), np.abs(columns - 46))
-    return height_nm * np.clip((24 - distance) / 14.0, 0.0, 1.0)
+    return scratches + height_nm * np.clip((24 - distance) / 14.0, 0.0, 1.0)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_every_scan_becomes_a_frame_at_its_time(growing: SemSeries, setup: Setup
 def test_growth_is_seen_against_ground_that_stands_still(growing: SemSeries, setup: Setup) -> None:
     movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
     ground = movie.height_nm[(slice(None), *GROUND.slices)]
-    np.testing.assert_allclose(ground.mean(axis=(1, 2)), 0.0, atol=1e-3)
+    np.testing.assert_allclose(ground.mean(axis=(1, 2)), 0.0, atol=0.5)
     tops = movie.height_nm[:, 32:40, 42:50].mean(axis=(1, 2))
     # noise bends the way from the ground to the top by some nm
     np.testing.assert_allclose(tops, HEIGHTS_NM, atol=15.0)
@@ -87,29 +87,32 @@ def test_gains_that_change_between_scans_do_not_tilt_the_ground(growing: SemSeri
         assert np.abs(tilts).max() < 10.0
 
 
-def test_without_reference_the_whole_frame_is_levelled_and_it_is_said(growing: SemSeries, setup: Setup) -> None:
+def test_without_reference_what_stands_still_is_found_and_uniform_growth_is_said_to_be_unseen(
+    growing: SemSeries, setup: Setup
+) -> None:
     movie = reconstruct_series(growing, setup, "photometric")
-    np.testing.assert_allclose(movie.height_nm.mean(axis=(1, 2)), 0.0, atol=1e-2)
-    assert any("no reference region" in w for w in movie.warnings)
-    assert not any(
-        "no reference region" in w
-        for w in reconstruct_series(growing, setup, "photometric", reference_region=GROUND).warnings
-    )
+    assert movie.datum_source == "found"
+    assert 0.3 < movie.datum_share < 0.75, "the island covers 44 % of the frame"
+    assert not movie.datum[30:42, 40:52].any(), "its top does not stand still"
+    assert any("growth common to the whole frame is not seen" in w for w in movie.warnings)
+    tops = movie.height_nm[:, 32:40, 42:50].mean(axis=(1, 2))
+    np.testing.assert_allclose(np.diff(tops), np.diff(HEIGHTS_NM), atol=10.0)
+    named = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
+    assert named.datum_source == "named"
+    assert not any("growth common" in w for w in named.warnings)
 
 
 def test_one_scan_needs_no_reference(growing: SemSeries, setup: Setup) -> None:
     single = replace(growing, full_images=growing.full_images[:1], time_s=growing.time_s[:1])
-    assert not any("no reference region" in w for w in reconstruct_series(single, setup, "photometric").warnings)
+    assert not any("growth common" in w for w in reconstruct_series(single, setup, "photometric").warnings)
 
 
-def test_a_frame_is_what_a_single_reconstruction_gives(growing: SemSeries, setup: Setup) -> None:
+def test_scans_are_laid_on_the_first_and_their_gains_are_found(growing: SemSeries, setup: Setup) -> None:
     movie = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
-    alone = reconstruct(growing, setup, method="photometric", frame=1, samples=0).height_nm
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    design = np.stack([np.ones(SIDE * SIDE), rows.ravel(), columns.ravel()], axis=1)
-    difference = (movie.height_nm[1] - alone).ravel().astype(np.float64)
-    rest = difference - design @ np.linalg.lstsq(design, difference, rcond=None)[0]
-    assert np.abs(rest).max() < 1e-2, "a plane is all that is between them"
+    assert movie.drift_px is not None
+    assert np.abs(movie.drift_px).max() < 0.2, "nothing has moved"
+    gains = [1.0 + 0.05 * np.random.default_rng(index).standard_normal(4) for index in range(3)]
+    np.testing.assert_allclose(movie.relative_signal, np.array(gains) / gains[0], rtol=3e-3)
 
 
 def test_a_part_of_the_scans(growing: SemSeries, setup: Setup) -> None:
@@ -117,7 +120,7 @@ def test_a_part_of_the_scans(growing: SemSeries, setup: Setup) -> None:
     movie = reconstruct_series(growing, setup, "photometric", roi=region, reference_region=GROUND)
     assert movie.height_nm.shape == (3, *region.shape)
     strip = movie.height_nm[:, :, : GROUND.column_stop - region.column_start]
-    np.testing.assert_allclose(strip.mean(axis=(1, 2)), 0.0, atol=1e-3, err_msg="the part of the reference inside")
+    np.testing.assert_allclose(strip.mean(axis=(1, 2)), 0.0, atol=0.5, err_msg="the part of the reference inside")
 
 
 def test_progress_grows_to_one_over_all_frames(growing: SemSeries, setup: Setup) -> None:
@@ -125,7 +128,6 @@ def test_progress_grows_to_one_over_all_frames(growing: SemSeries, setup: Setup)
     reconstruct_series(growing, setup, "photometric", progress=told.append)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
-    assert pytest.approx([told[len(told) // 3 - 1], told[2 * len(told) // 3 - 1]]) == [1 / 3, 2 / 3]
 
 
 @pytest.mark.parametrize("frames_done", [0, 1, 2])

@@ -1,25 +1,40 @@
-"""Height maps of a series of scans, one scan after the other. No drift correction, no temporal prior yet."""
+"""The entry: a series of scans in, height maps that belong together out. The steps live beside it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_sem4d.metrology.levelling import remove_plane
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.dynamics.datum import Datum, found_datum, named_datum
+from napari_sem4d.dynamics.series_frame import FirstFrame, SeriesFrame
+from napari_sem4d.dynamics.series_remarks import remarks_on_series
+from napari_sem4d.dynamics.temporal_prior import REACH, noise_share, smoothed_frame
+from napari_sem4d.io.series_store import SeriesStore, open_series
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightSeries
 from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.reconstruction.reconstruct import Method, reconstruct
+from napari_sem4d.reconstruction.reconstruct import METHODS, Method
+from napari_sem4d.reconstruction.uncertainty import range_blur_px
+
+_FRAMES_SHARE = 0.9  # of the time; the rest goes to datum and prior
+_EVENT_SHARE = 0.3  # of the exit radius: a front is that narrow, wider averages would not see it
+_SMALLEST_EVENT_PX = 0.9
 
 
 def reconstruct_series(
     series: SemSeries,
     setup: Setup,
     method: Method = "vift",
+    output: str | Path | None = None,
     *,
     roi: Roi | None = None,
     reference_region: Region | None = None,
@@ -27,53 +42,224 @@ def reconstruct_series(
     should_stop: Callable[[], bool] | None = None,
     seed: int = 0,
 ) -> HeightSeries:
-    """Reconstruct every scan of a series.
+    """Reconstruct every scan of a series, as surfaces that belong together.
 
-    Every frame is levelled on the reference region, which also defines its zero. Without one the whole frame is used:
-    uniform growth cannot be seen then.
+    Every scan is registered and its gains and shading are found on what does not change; its surface is reconstructed
+    on its own pixels, beginning with that of the scan before, and moved onto the pixels of the first scan. What stands
+    still gives all frames one zero and one tilt. Then a prior in time takes off noise and keeps events, see
+    :mod:`napari_sem4d.dynamics.temporal_prior`.
 
     Parameters
     ----------
     series : SemSeries
     setup : Setup
+        Gains hold for the first scan.
+    method : "photometric", "analytic" or "vift"
+    output : path, optional
+        Folder to keep the frames in: memory then does not grow with the number of scans, and a series that was
+        interrupted goes on where it ended when it is called again with the same arguments.
     roi : Region, (y, x) bool or (n, 2) float, optional
-        Part of the scans to reconstruct, as in :func:`reconstruct`.
+        Part of the first scan to reconstruct, as in :func:`napari_sem4d.reconstruct`; it follows the drift.
     reference_region : Region, optional
-        Part of the scans that does not change, in the pixels of the whole scan; it must overlap ``roi``.
+        Part of the first scan that does not change, in the pixels of the whole scan; it must overlap ``roi``. Without
+        one the largest part that stands still against itself is found; growth common to it stays unseen.
     progress, should_stop, seed
-        As in :func:`reconstruct`.
+        As in :func:`napari_sem4d.reconstruct`.
+
+    Returns
+    -------
+    HeightSeries
+        Its maps are dask arrays when there is an ``output``.
 
     Raises
     ------
     InputError
-        As :func:`reconstruct`, or if the reference region lies outside.
+        As :func:`napari_sem4d.reconstruct`; if the reference region lies outside, a scan has drifted off the region,
+        or ``output`` holds other files or a series of other settings or scans.
     Cancelled
-        When ``should_stop`` returned True.
+        When ``should_stop`` returned True; frames that were finished stay in ``output``.
     """
-    count = len(series)
-    part = Region.full(series.frame_shape) if roi is None else roi
-    region, selected = window_of(part, series.frame_shape)
-    mask = None
-    if reference_region is not None:
-        mask = np.zeros(series.frame_shape, np.bool_)
-        mask[reference_region.inside(series.frame_shape, smallest=2).slices] = True
-        mask = mask[region.slices] & (True if selected is None else selected)
-        if np.count_nonzero(mask) < 3:
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}: this version has {', '.join(METHODS)}")
+    if series.pixel_size_nm is None:
+        raise InputError("the pixel size is not known: give pixel_size_nm (on the command line --pixel-size-nm)")
+    run = _Run(series, setup, method, output, roi, reference_region, seed, progress, should_stop)
+    return run.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where on the first scan the maps lie: their rectangle, its pixels that count, and those that do not change."""
+
+    window: Region
+    selected: NDArray[np.bool_] | None
+    named: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, series: SemSeries, roi: Roi | None, reference: Region | None) -> _Place:
+        window, selected = window_of(Region.full(series.frame_shape) if roi is None else roi, series.frame_shape)
+        if reference is None:
+            return cls(window, selected, None)
+        named = np.zeros(series.frame_shape, np.bool_)
+        named[reference.inside(series.frame_shape, smallest=2).slices] = True
+        named = named[window.slices] & (True if selected is None else selected)
+        if np.count_nonzero(named) < 3:
             raise InputError("the reference region does not overlap the region to reconstruct: move one of them")
-    frames = []
-    for index in range(count):
+        return cls(window, selected, named)
 
-        def tell(share: float, done: int = index) -> None:
-            if progress is not None:
-                progress((done + share) / count)
 
-        frame = reconstruct(
-            series, setup, method=method, roi=part, frame=index, samples=0, progress=tell,
-            should_stop=should_stop, seed=seed,
-        )  # fmt: skip
-        frames.append(replace(frame, height_nm=remove_plane(frame.height_nm, mask)))
-    stacked = HeightSeries.from_frames(frames, series.time_s)
-    if reference_region is None and count > 1:
-        remark = "no reference region: every frame is levelled on itself, growth common to the whole frame is not seen"
-        stacked = replace(stacked, warnings=(*stacked.warnings, remark))
-    return stacked
+class _Run:
+    """One series on its way from scans to surfaces."""
+
+    def __init__(
+        self,
+        series: SemSeries,
+        setup: Setup,
+        method: Method,
+        output: str | Path | None,
+        roi: Roi | None,
+        reference: Region | None,
+        seed: int,
+        progress: Callable[[float], object] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
+        self._series, self._setup, self._method, self._seed = series, setup, method, seed
+        self._progress = progress if progress is not None else _ignore
+        self._should_stop = should_stop
+        self._place = _Place.of(series, roi, reference)
+        self._reference = None if reference is None else reference.inside(series.frame_shape, smallest=2)
+        self._range_px = range_blur_px(setup, float(series.pixel_size_nm or 1.0))
+        folder = None if output is None else Path(output)
+        self._store = SeriesStore(folder, (len(series), *self._place.window.shape), self._settings())
+
+    def result(self) -> HeightSeries:
+        """Make what is not there yet."""
+        first = self._frames()
+        if self._store.folder is not None and (self._store.folder / "about.json").is_file():
+            self._progress(1.0)
+            return open_series(self._store.folder)
+        count = len(self._series)
+        datum = self._datum(count)
+        self._tell(_FRAMES_SHARE + 0.02)
+        share = noise_share(
+            lambda i: self._levelled(datum, i), self._series.time_s, datum.mask, should_stop=self._should_stop
+        )
+        self._smooth(datum, share)
+        records = self._store.records
+        relative = np.array([[c[0] for c in r.relative] for r in records])
+        found = HeightSeries(
+            height_nm=None,
+            sigma_nm=None,
+            time_s=np.asarray(self._series.time_s, np.float64),
+            pixel_size_nm=first.pixel_size_nm,
+            z_scale_source=first.z_scale_source,
+            z_scale_uncertainty=first.z_scale_uncertainty,
+            warnings=remarks_on_series(records, datum, relative, self._series.time_s),
+            provenance={
+                **first.provenance,
+                "frames": count,
+                "datum": {"source": datum.source, "share": round(datum.share, 4)},
+                "noise_share": round(share, 4),
+            },
+            drift_px=np.array([r.drift_px for r in records]),
+            drift_sigma_px=np.array([r.drift_sigma_px for r in records]),
+            relative_signal=relative,
+            datum=datum.mask,
+            datum_source=datum.source,
+            datum_share=datum.share,
+        )
+        self._tell(1.0)
+        return self._store.finish(found)
+
+    def _frames(self) -> FirstFrame:
+        """Reconstruct the frames that are not finished."""
+        count, store = len(self._series), self._store
+        frame = SeriesFrame(
+            self._series, self._setup, self._method, self._place.window, self._reference, self._seed, self._should_stop
+        )
+        for index, record in enumerate(store.records):
+            stop_if_asked(self._should_stop)
+            if frame.input_sha256(index) != record.input_sha256:
+                raise InputError(
+                    f"scan {index} is not the one that the frame in {store.folder} was made of: choose another output, "
+                    "or delete the folder to begin anew"
+                )
+        if store.finished:
+            frame.restore(FirstFrame.from_json(store.first), store.state, store.raw(store.finished - 1)[0])
+        for index in range(store.finished, count):
+            made = frame.make(
+                index,
+                lambda share, done=index: self._tell(_FRAMES_SHARE * (done + share) / count),  # type: ignore[misc]
+            )
+            selected = self._place.selected
+            height, sigma = (
+                m if selected is None else np.where(selected, m, np.float32(np.nan))
+                for m in (made.height_nm, made.sigma_nm)
+            )
+            store.add(height, sigma, made.record, frame.state, frame.first.as_json() if index == 0 else None)
+        return frame.first
+
+    def _datum(self, count: int) -> Datum:
+        if self._place.named is not None:
+            return named_datum(lambda i: self._store.raw(i)[0], count, self._place.named, self._should_stop)
+        return found_datum(lambda i: self._store.raw(i)[0], count, max(self._range_px, 1.0), self._should_stop)
+
+    def _levelled(self, datum: Datum, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        height, sigma = self._store.raw(frame)
+        return datum.levelled(height, frame), self._with_drift(height, sigma, frame)
+
+    def _with_drift(self, height: NDArray[np.float32], sigma: NDArray[np.float32], frame: int) -> NDArray[np.float32]:
+        """Sigma (y, x) with what an error of the drift makes of slopes."""
+        drift_sigma = self._store.records[frame].drift_sigma_px
+        if drift_sigma == 0.0:
+            return sigma
+        steepness = np.hypot(*np.gradient(height))
+        return np.hypot(sigma, np.where(np.isfinite(steepness), drift_sigma * steepness, 0.0)).astype(np.float32)
+
+    def _smooth(self, datum: Datum, share: float) -> None:
+        """Send a window of frames along the series."""
+        count, times = len(self._series), np.asarray(self._series.time_s, np.float64)
+        held: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        for frame in range(count):
+            stop_if_asked(self._should_stop)
+            around = range(max(0, frame - REACH), min(count, frame + REACH + 1))
+            held = {i: held.get(i) or self._levelled(datum, i) for i in around}
+            height, sigma = smoothed_frame(
+                [held[i][0] for i in around], [held[i][1] for i in around], times[around.start : around.stop],
+                frame - around.start, share,
+                max(_EVENT_SHARE * self._range_px, _SMALLEST_EVENT_PX), self._should_stop,
+            )  # fmt: skip
+            self._store.set_result(frame, height, sigma)
+            self._tell(_FRAMES_SHARE + 0.02 + (0.98 - _FRAMES_SHARE) * (frame + 1) / count)
+
+    def _tell(self, share: float) -> None:
+        self._progress(min(share, 1.0))
+
+    def _settings(self) -> dict[str, Any]:
+        window, selected, reference = self._place.window, self._place.selected, self._reference
+        return {
+            "program_version": _version(),
+            "method": self._method,
+            "seed": self._seed,
+            "setup": self._setup.model_dump(mode="json"),
+            "pixel_size_nm": self._series.pixel_size_nm,
+            "detector_names": list(self._series.detector_names),
+            "image_shape": list(self._series.frame_shape),
+            "time_s": [float(t) for t in self._series.time_s],
+            "region": [window.row_start, window.row_stop, window.column_start, window.column_stop],
+            "outline": None if selected is None else hashlib.sha256(np.packbits(selected).tobytes()).hexdigest(),
+            "reference_region": None
+            if reference is None
+            else [reference.row_start, reference.row_stop, reference.column_start, reference.column_stop],
+        }
+
+
+def _ignore(share: float) -> None:
+    """Stand in for a caller who wants no progress."""
+
+
+def _version() -> str:
+    try:
+        return version("napari-sem4d")
+    except PackageNotFoundError:
+        return "unknown"

@@ -14,6 +14,7 @@ from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.region import Region
 
 ZScaleSource = Literal["geometry", "reference", "arbitrary"]
+DatumSource = Literal["named", "found", "none"]
 
 
 class Reason(enum.IntFlag):
@@ -203,6 +204,8 @@ class HeightSeries:
     Attributes
     ----------
     height_nm, sigma_nm : (t, y, x) float32
+        On the pixels of the first scan, NaN where drift has taken them off a scan; dask arrays of one chunk a frame
+        when the series lies in a folder.
     time_s : (t,) float64
         Time of each frame, the first at 0 unless the files say otherwise.
     pixel_size_nm : float
@@ -210,16 +213,33 @@ class HeightSeries:
         As in :class:`HeightMap`, common to all frames.
     warnings : tuple of str
     provenance : mapping
+    drift_px : (t, 2) float64 or None
+        (rows, columns) by which structures have moved since the first scan, and its standard deviation
+        ``drift_sigma_px`` (t,); None when it was not kept.
+    relative_signal : (t, detector) float64 or None
+        Mean signal of what stands still relative to the first scan.
+    datum : (y, x) bool or None
+        Pixels that fix zero and tilt of every frame; None when it was not kept.
+    datum_source : {"named", "found", "none"}
+        Who says that they stand still: the user, the heights, or nobody.
+    datum_share : float
+        Part of the frame that they are, 0 without any.
     """
 
-    height_nm: NDArray[np.float32]
-    sigma_nm: NDArray[np.float32]
+    height_nm: Any
+    sigma_nm: Any
     time_s: NDArray[np.float64]
     pixel_size_nm: float
     z_scale_source: ZScaleSource
     z_scale_uncertainty: float
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    drift_px: NDArray[np.float64] | None = None
+    drift_sigma_px: NDArray[np.float64] | None = None
+    relative_signal: NDArray[np.float64] | None = None
+    datum: NDArray[np.bool_] | None = None
+    datum_source: DatumSource = "none"
+    datum_share: float = 0.0
 
     @classmethod
     def from_frames(cls, frames: Sequence[HeightMap], time_s: NDArray[np.float64]) -> HeightSeries:
