@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
@@ -16,7 +17,6 @@ from qtpy.QtGui import (
     QMouseEvent,
     QPainter,
     QPainterPath,
-    QPainterPathStroker,
     QPen,
     QResizeEvent,
     QTransform,
@@ -53,6 +53,8 @@ class Handle:
         Whether to look near the outline, which comes before what lies inside of others.
     dot : QPointF
         Where its mark is drawn.
+    is_spot : bool
+        Whether it is a place on a line, which it comes before.
     """
 
     part: int
@@ -60,6 +62,7 @@ class Handle:
     outline: QPainterPath
     is_line: bool
     dot: QPointF
+    is_spot: bool = False
 
 
 class ColumnDrawing(QGraphicsView):
@@ -242,19 +245,20 @@ class ColumnDrawing(QGraphicsView):
                 away = self._pixels_from(handle.outline, point)
                 if away <= _NEAR_PX:
                     # what is selected wins: edges of neighbours lie on each other
-                    near.append((away - (_NEAR_PX if handle.part == self.selected else 0.0), handle))
+                    first = _NEAR_PX * ((handle.part == self.selected) + 2 * handle.is_spot)
+                    near.append((away - first, handle))
         if near:
             return min(near, key=lambda pair: pair[0])[1]
         inside = [handle for handle in self.handles if not handle.is_line and handle.outline.contains(point)]
         return inside[-1] if inside else None
 
     def _pixels_from(self, outline: QPainterPath, point: QPointF) -> float:
-        for pixels in (2.0, _NEAR_PX / 2, _NEAR_PX):
-            stroker = QPainterPathStroker()
-            stroker.setWidth(2 * pixels * self.px_mm)
-            if stroker.createStroke(outline).contains(point):
-                return pixels
-        return float("inf")
+        nearest = math.inf
+        for polygon in outline.toSubpathPolygons():
+            corners = [polygon[index] for index in range(len(polygon))]
+            for start, end in pairwise(corners):
+                nearest = min(nearest, _distance(point, start, end))
+        return nearest / self.px_mm
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Select what is under the mouse and begin to drag it."""
@@ -409,6 +413,15 @@ class ColumnDrawing(QGraphicsView):
         super().changeEvent(event)
         if event is not None and event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
             self.redraw()
+
+
+def _distance(point: QPointF, start: QPointF, end: QPointF) -> float:
+    """Distance of a point from a straight line between two."""
+    along, to = end - start, point - start
+    length = QPointF.dotProduct(along, along)
+    share = min(max(QPointF.dotProduct(to, along) / length, 0.0), 1.0) if length > 0.0 else 0.0
+    away = to - along * share
+    return math.hypot(away.x(), away.y())
 
 
 def polyline(points: Sequence[tuple[float, float]]) -> QPainterPath:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QBrush, QPainterPath
+from qtpy.QtGui import QBrush
 from qtpy.QtWidgets import QWidget
 
 from napari_sem4d.model import AnnularSegment, Disc, Ring, Setup
-from napari_sem4d.session.column import Diode, Part, with_value
+from napari_sem4d.session.column import Diode, Grip, Part, with_value
 from napari_sem4d.widgets.column_drawing import ColumnDrawing, Handle, polyline
 
 _TIP = (
@@ -21,6 +21,7 @@ _MARGIN = 1.2
 _ABOVE, _BELOW = 1.24, 0.2  # of the highest diode
 _BAR_PX = 6.0
 _EDGE_PX = 4.0
+_SPOT_MM = 1e-6
 _CONE_ALPHA = 40
 _FAINT_ALPHA = 70
 _ON_EDGE_DEG = 0.5
@@ -116,27 +117,15 @@ class ColumnFromSide(ColumnDrawing):
 
     def _offer(self, index: int, diode: Diode, first: tuple[float, float], last: tuple[float, float]) -> None:
         middle = QPointF((first[0] + last[0]) / 2, (first[1] + last[1]) / 2)
-        size = 2 * self.px_mm
-        for grip, (x, z) in (("inner", first), ("outer", last)):
-            spot = QPainterPath()
-            spot.addEllipse(QPointF(x, z), size, size)
-            kind = "radius" if isinstance(diode, Disc) else grip
-            if isinstance(diode, Disc) or math.copysign(1.0, x) * math.copysign(1.0, last[0]) > 0:
-                self.handles.append(Handle(index, kind, spot, True, QPointF(x, z)))  # type: ignore[arg-type]
-        bar = polyline([first, last])
-        self.handles.append(
-            Handle(
-                index,
-                "distance",
-                bar,
-                True,
-                middle if not isinstance(diode, Disc) else QPointF(*first) * 0.7 + QPointF(*last) * 0.3,
-            )
-        )
+        spots: list[tuple[Grip, QPointF]] = [("inner", QPointF(*first)), ("outer", QPointF(*last))]
+        between = middle
         if isinstance(diode, Disc):
-            spot = QPainterPath()
-            spot.addEllipse(middle, size, size)
-            self.handles.append(Handle(index, "place", spot, True, middle))
+            spots = [("place", middle), ("radius", QPointF(*first)), ("radius", QPointF(*last))]
+            between = QPointF(*first) * 0.25 + QPointF(*last) * 0.75
+        for grip, place in spots:
+            spot = polyline([(place.x(), place.y()), (place.x() + _SPOT_MM, place.y())])
+            self.handles.append(Handle(index, grip, spot, True, place, is_spot=True))
+        self.handles.append(Handle(index, "distance", polyline([first, last]), True, between))
 
     def _cuts(self, diode: Diode) -> list[Line]:
         """Return where the section cuts a diode: lines from its inner to its outer edge."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -110,10 +110,6 @@ class DetectorsPanel(QWidget):
         )
         self.undo_button = self._arrow("↶", "Take the last change of the setup back (Ctrl+Z)", self._undo)
         self.redo_button = self._arrow("↷", "Make it again (Ctrl+Shift+Z)", self._redo)
-        for keys, slot in (("Ctrl+Z", self._undo), ("Ctrl+Shift+Z", self._redo), ("Ctrl+Y", self._redo)):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(slot)
         chosen = QHBoxLayout()
         chosen.addWidget(self.preset_box, 1)
         chosen.addWidget(self.undo_button)
@@ -301,6 +297,19 @@ class DetectorsPanel(QWidget):
         if self._lost_calibration:
             self._lost_calibration = False
             tell(_LOST_CALIBRATION)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Undo with Ctrl+Z, redo with Ctrl+Shift+Z or Ctrl+Y; a field that is being typed in keeps them for itself."""
+        if event is None:
+            return
+        control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+        keys = event.key(), event.modifiers() & (control | shift)
+        if keys == (Qt.Key.Key_Z, control):
+            self._undo()
+        elif keys in ((Qt.Key.Key_Z, control | shift), (Qt.Key.Key_Y, control)):
+            self._redo()
+        else:
+            super().keyPressEvent(event)
 
     def _undo(self) -> None:
         self._history.undo()
