@@ -126,6 +126,12 @@ def _simulating(scenes: Path) -> Iterator[Table]:
     yield simulating_table()
 
 
+def _live(scenes: Path) -> Iterator[Table]:
+    from benchmarks.live_prediction import live_tables
+
+    yield from live_tables()
+
+
 def _exporting(scenes: Path) -> Iterator[Table]:
     from benchmarks.exporting import exporting_table
 
@@ -144,7 +150,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
     "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
-    "exporting": _exporting, "memory": _memory,
+    "exporting": _exporting, "live": _live, "memory": _memory,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -162,6 +168,7 @@ ONLY_WHEN_ASKED = (
     "simulating",
     "levelling",
     "exporting",
+    "live",
     "memory",
 )
 
