@@ -138,6 +138,12 @@ def _exporting(scenes: Path) -> Iterator[Table]:
     yield exporting_table()
 
 
+def _drags(scenes: Path) -> Iterator[Table]:
+    from benchmarks.gui_drags import gui_drags
+
+    yield from gui_drags(quadrants())
+
+
 def _memory(scenes: Path) -> Iterator[Table]:
     from benchmarks.memory import memory_tables
 
@@ -150,7 +156,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
     "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
-    "exporting": _exporting, "live": _live, "memory": _memory,
+    "exporting": _exporting, "live": _live, "memory": _memory, "drags": _drags,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -170,6 +176,7 @@ ONLY_WHEN_ASKED = (
     "exporting",
     "live",
     "memory",
+    "drags",
 )
 
 
