@@ -170,6 +170,7 @@ class _Rates:
     v: NDArray[np.float64]
     velocity: NDArray[np.float64]
     weight: NDArray[np.float64]
+    planar: NDArray[np.float64]
     start: NDArray[np.intp]
 
 
@@ -227,12 +228,13 @@ def _rates(
             here = valid & moves[k] & moves[k + lag]
             duration = time_s[k + lag] - time_s[k]
             # the variance of a rate falls with the square of the time between the frames
-            weight = np.maximum(1.0 / (1.0 + (apart / tolerance) ** 4), _EDGE_SHARE) * (duration / usual) ** 2
+            planar = 1.0 / (1.0 + (apart / tolerance) ** 4)
+            weight = np.maximum(planar, _EDGE_SHARE) * (duration / usual) ** 2
             u, v = 0.5 * (u0 + u1), 0.5 * (v0 + v1)
             rate = (heights[k + lag].astype(np.float64) - heights[k]) / duration / stretch(u, v)
-            found.append((u[here], v[here], rate[here], weight[here], np.full(np.count_nonzero(here), k)))
-    u, v, rate, weight, start = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return _Rates(u, v, rate, weight, start.astype(np.intp))
+            found.append((u[here], v[here], rate[here], weight[here], planar[here], np.full(np.count_nonzero(here), k)))
+    u, v, rate, weight, planar, start = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return _Rates(u, v, rate, weight, planar, start.astype(np.intp))
 
 
 def _cells(rates: _Rates) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -255,7 +257,10 @@ def _cells(rates: _Rates) -> tuple[NDArray[np.float64], NDArray[np.float64], NDA
         share, median = np.transpose(by_start)
         places.append((weight @ rates.u[members] / weight.sum(), weight @ rates.v[members] / weight.sum()))
         values.append(value)
-        sigmas.append(float(np.sqrt(np.sum(share**2 * (median - value) ** 2)) / share.sum()))
+        between = np.sqrt(np.sum(share**2 * (median - value) ** 2)) / share.sum()
+        # An edge that sweeps over a pixel mixes two facets: what is read there scatters, and is wrong by as much.
+        swept = 1.0 - rates.planar[members].mean()
+        sigmas.append(float(np.hypot(between, swept * 1.4826 * np.median(np.abs(rate - value)))))
     if not values:
         raise InputError("No part of the surface keeps its orientation over two frames: the frames are too far apart.")
     known = np.asarray(sigmas)
