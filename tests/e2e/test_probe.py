@@ -54,7 +54,7 @@ def test_the_place_under_the_mouse_is_read_on_every_look_and_in_3d(
     window.wait_until(lambda: bool(window.surfaces))
     camera = window.viewer.scene.camera
     camera.set_view_direction((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0))  # from above: the place is known
-    z, y, x = camera.center
+    _, y, x = camera.center
     window.qtbot.wait(100)
     hover(window, QPoint(*(int(side / 2) for side in reversed(window.viewer.canvas.size))))
     reading = bench.probe.reading

@@ -1,4 +1,4 @@
-"""Shows the chosen look of the result in one viewer: on the map, on the surface, with contour lines and a z scale. No sections."""
+"""Shows the chosen look of the result in one viewer: on map and surface, with contour lines and z scale."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from napari_sem4d.viewer.layers import (
     surface_name,
 )
 from napari_sem4d.viewer.mesh import natural_exaggeration, shaded, table_colors, with_contours
+from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
@@ -142,6 +143,7 @@ class ResultView(QObject):
         self._drape: Drape | None = None
         self._dressed = Dress()
         self._look_layer: Image | None = None
+        self._companions: tuple[Layer, ...] = ()
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
@@ -335,7 +337,7 @@ class ResultView(QObject):
         if len(self.heights) > 1:
             self._show_time(False)
         with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
-            for layer in (self.height, self.surface):
+            for layer in (self.height, self.surface, *self._companions):
                 if layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)
         hidden, self._hidden_in_3d = tuple(self._hidden_in_3d), []
@@ -377,9 +379,13 @@ class ResultView(QObject):
             if self._viewer.dims.ndisplay == 3 and not self._surface_is_shown:
                 self._hide_images()
                 self._viewer.add_layer(self.surface)
+                self._add_companions()
                 self._follow_time()
             elif self._viewer.dims.ndisplay == 2 and self._surface_is_shown:
-                self._viewer.layers.remove(self.surface)
+                with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
+                    for layer in (self.surface, *self._companions):
+                        if layer in self._viewer.layers:
+                            self._viewer.layers.remove(layer)
                 self._show_images_again()
                 self.height.visible = True
                 self._viewer.layers.selection.active = self.height
@@ -388,8 +394,31 @@ class ResultView(QObject):
         self._soon_dressed.start()
         self.display_changed.emit(self.is_3d)
 
+    def accompany(self, layers: Sequence[Layer]) -> None:
+        """Show other layers (z, y, x) beside the surface: like it they are in the viewer only in 3D."""
+        gone = [layer for layer in self._companions if layer not in layers]
+        self._companions = tuple(layers)
+        take_out(self._viewer, gone)
+        if self.is_3d and self._surface_is_shown:
+            self._add_companions()
+
+    def _add_companions(self) -> None:
+        active = self._viewer.layers.selection.active
+        for layer in self._companions:
+            layer.visible = True
+            if layer not in self._viewer.layers:
+                self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh that is shown."""
+        return self._mesh
+
     def _hide_images(self) -> None:
         for layer in self._viewer.layers:
+            if layer in self._companions:
+                continue
             if layer.visible and isinstance(layer, Image | Labels | Points | Shapes | Vectors):
                 layer.visible = False
                 self._hidden_in_3d.append(layer)

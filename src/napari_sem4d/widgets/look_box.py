@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
@@ -20,10 +22,12 @@ from superqt.utils import QSignalThrottler
 from napari_sem4d.metrology.contours import round_interval
 from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.session.looking import looks_of, unit_of
+from napari_sem4d.viewer.anaglyph import AnaglyphCamera
 from napari_sem4d.viewer.looks import orientation_key
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.anaglyph_window import AnaglyphWindow
 from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
@@ -51,6 +55,8 @@ class LookBox(Fold):
         self.setObjectName("look_box")
         self._workbench = workbench
         self._looking = workbench.session.looking
+        self.anaglyph: AnaglyphWindow | None = None
+        self._camera: AnaglyphCamera | None = None
         form = QFormLayout(self.body)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -161,8 +167,13 @@ class LookBox(Fold):
         self.z_axis_check.setToolTip("A scale of true heights beside the surface")
         self.z_axis_check.toggled.connect(lambda checked: self._looking.choose(z_axis=checked))
         row = QHBoxLayout()
+        self.anaglyph_button = QPushButton("Red-cyan &picture")
+        self.anaglyph_button.setObjectName("anaglyph_button")
+        self.anaglyph_button.setToolTip("Picture of the surface for glasses with a red left eye (anaglyph)")
+        self.anaglyph_button.clicked.connect(self._take_anaglyph)
         row.addWidget(self.z_axis_check)
         row.addStretch(1)
+        row.addWidget(self.anaglyph_button)
         return row
 
     def _label(self, text: str, buddy: QWidget) -> QLabel:
@@ -219,6 +230,20 @@ class LookBox(Fold):
         run = self._workbench.shown_run
         if is_wanted and look is not None and run is not None:
             self.wheel.show_tilt(f"{look.limits[1]:g}°" if unit_of(run) == "nm" else "steepest")
+
+    def _take_anaglyph(self) -> None:
+        view = self._workbench.result
+        if view is None:
+            return
+        if self._camera is None:
+            self._camera = self._workbench.looks.anaglyph_camera(self._show_anaglyph)
+            self.anaglyph = AnaglyphWindow(self._camera, self)
+        view.show_surface()
+        self._camera.shoot()
+
+    def _show_anaglyph(self, picture: NDArray[np.uint8]) -> None:
+        if self.anaglyph is not None:
+            self.anaglyph.show_picture(picture)
 
     def _show_reading(self) -> None:
         reading = self._workbench.probe.reading

@@ -1,0 +1,41 @@
+"""The scale beside the surface tells true heights however far z is stretched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sem4d.model.mesh import height_mesh
+from napari_sem4d.viewer.z_axis import ZAxis, z_ticks
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+@pytest.mark.parametrize(("low", "high"), [(-112.0, 271.0), (3.0, 4.1), (-9000.0, 0.0), (0.0, 1.0)])
+def test_ticks_are_round_enclose_the_surface_and_do_not_crowd(low: float, high: float, most: int) -> None:
+    ticks = z_ticks(low, high, most)
+    assert ticks[0] <= low + 1e-6
+    assert ticks[-1] >= high - 1e-6
+    assert 2 <= len(ticks) <= max(most, 2) + 1  # a surface about zero needs two gaps
+    step = ticks[1] - ticks[0]
+    assert f"{step:e}"[0] in "125"
+    np.testing.assert_allclose(ticks / step, np.round(ticks / step), atol=1e-6)
+
+
+def test_the_scale_is_as_high_as_the_stretched_surface_and_says_true_heights() -> None:
+    height = np.tile(np.linspace(-100.0, 250.0, 40, dtype=np.float32), (30, 1))
+    mesh = height_mesh(height, 20.0, most_faces=10_000)
+    axis = ZAxis()
+    for stretch in (1.0, 5.0):
+        axis.stand_by(mesh, (200.0, 400.0), 800.0, stretch, "nm")
+        start, way = axis.lines.data[0]
+        numbers = [float(text.removesuffix(" nm")) for text in axis.numbers.text.values]
+        np.testing.assert_allclose((start[0], start[0] + way[0]), np.array([numbers[0], numbers[-1]]) * stretch)
+        np.testing.assert_allclose(axis.numbers.data[:, 0], np.array(numbers) * stretch)
+        assert start[2] < 400.0  # to the left of the surface
+        assert start[1] == pytest.approx(200.0 + 29 * 20.0)  # at its near edge
+    assert axis.numbers.text.values[-1].endswith("nm")
+
+
+def test_a_surface_without_heights_has_no_scale_to_move() -> None:
+    nothing = height_mesh(np.full((9, 9), np.nan, np.float32), 20.0, most_faces=100)
+    ZAxis().stand_by(nothing, (0.0, 0.0), 180.0, 1.0, "nm")
