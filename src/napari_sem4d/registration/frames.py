@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class FrameTracker:
         self._step = max(1, math.ceil(math.sqrt(shape[1] * shape[2] / _MOST_PIXELS)))
         self._region = None if region is None else _blocks(region.astype(np.float32), self._step) > 0.5
         size = (shape[0], shape[1] // self._step, shape[2] // self._step)
-        self._mean: Image = np.full(size, np.nan, np.float32)
+        self._mean: NDArray[np.float32] = np.full(size, np.nan, np.float32)
         self._count: Image = np.zeros(size[1:], np.float32)
         self._ever = np.zeros(size[1:], np.bool_)
         self._drift = np.zeros(2)
@@ -115,26 +115,14 @@ class FrameTracker:
         for image in signals:
             stop_if_asked(should_stop)
             thin.append(_blocks(image, self._step))
-        scan = np.stack(thin)
+        scan = np.asarray(np.stack(thin), np.float32)
         if not self._count.any():
             self._mean = scan
             self._count = np.isfinite(scan).all(axis=0).astype(np.float32)
             relative = np.zeros((len(scan), 3))
             relative[:, 0] = 1.0
             return FrameFit(np.zeros(2), 0.0, relative)
-        drift = guess = self._first_guess(scan, should_stop)
-        relative = self._first_gains(scan)
-        sigma = math.inf
-        if self._region is not None:  # alone if it says enough
-            inside = self._solve(scan, drift, relative, self._region, should_stop)
-            if inside.sigma <= _ENOUGH_PX / self._step:
-                drift, relative, sigma = inside.drift, inside.relative, inside.sigma
-        if not math.isfinite(sigma):
-            everywhere = np.ones(self._count.shape, np.bool_)
-            found = self._solve(scan, drift, relative, everywhere, should_stop)
-            drift, relative, sigma = found.drift, found.relative, found.sigma
-            if sigma > _UNCERTAIN_PX / self._step:  # nothing stands still: better no step than a random one
-                drift = guess
+        drift, relative, sigma = self._laid(scan, should_stop)
         moved = _warped(scan, drift, should_stop)
         changed = self._changed_now(moved, relative, should_stop)
         relative = _photometry(moved, self._mean, self._settled(changed))
@@ -142,8 +130,33 @@ class FrameTracker:
         self._drift = drift
         return FrameFit(self._step * drift, self._step * sigma, relative)
 
-    def _first_guess(self, scan: Image, should_stop: Callable[[], bool] | None) -> NDArray[np.float64]:
-        """The drift of the scan before, unless the structures of all segments agree on another to a whole pixel."""
+    def _laid(
+        self, scan: Image, should_stop: Callable[[], bool] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Drift, gains and sigma of a scan, from the guess that leads to the best fit of most of it."""
+        tried = []
+        for guess in self._guesses(scan, should_stop):
+            found = _Solution(guess, self._first_gains(scan), math.inf)
+            if self._region is not None:
+                found = self._solve(scan, guess, found.relative, self._region, should_stop)
+            if not found.sigma <= _ENOUGH_PX / self._step:  # a named region is asked alone if it says enough
+                found = self._solve(scan, guess, found.relative, np.ones(self._count.shape, np.bool_), should_stop)
+            if found.sigma > _UNCERTAIN_PX / self._step:  # nothing stands still: better no step than a random one
+                found = replace(found, drift=guess)
+            tried.append((self._distance(scan, found, should_stop), found))
+        best = min(tried, key=lambda pair: pair[0])[1]
+        return best.drift, best.relative, best.sigma
+
+    def _distance(self, scan: Image, at: _Solution, should_stop: Callable[[], bool] | None) -> float:
+        """Median over the pixels of how far the scan is from the reference: what has grown does not count."""
+        flat = FrameFit(np.zeros(2), 0.0, at.relative).relative_signal((scan.shape[1], scan.shape[2]))
+        moved = _smoothed(_warped(scan, at.drift, should_stop) / flat, _CHANGE_PX, should_stop)
+        reference = _smoothed(self._mean, _CHANGE_PX, should_stop)
+        rest = (moved - reference) / np.nanmean(np.abs(reference), axis=(1, 2), keepdims=True)
+        return float(np.nanmedian((rest**2).mean(axis=0)))
+
+    def _guesses(self, scan: Image, should_stop: Callable[[], bool] | None) -> list[NDArray[np.float64]]:
+        """The drift of the scan before, and the one by which most structures of all segments would have moved."""
         shape = (scan.shape[1], scan.shape[2])
         product = np.zeros((shape[0], shape[1] // 2 + 1), np.complex64)
         for reference, moving in zip(self._mean, scan, strict=True):
@@ -156,8 +169,8 @@ class FrameTracker:
         found = np.where(best > np.array(shape) // 2, best - np.array(shape), best)
         gained = likeness[tuple(best)] - likeness[tuple(before % np.array(shape))]
         if np.abs(found - self._drift).max() <= _NEAR_PX or gained < _BETTER:
-            return self._drift
-        return found.astype(np.float64)
+            return [self._drift]
+        return [self._drift, found.astype(np.float64)]
 
     def _first_gains(self, scan: Image) -> NDArray[np.float64]:
         relative = np.zeros((len(scan), 3))
