@@ -70,6 +70,12 @@ def _gui(scenes: Path) -> Iterator[Table]:
     yield from gui(quadrants())
 
 
+def _looking(scenes: Path) -> Iterator[Table]:
+    from benchmarks.looking import looking
+
+    yield from looking(quadrants())
+
+
 def _damage(scenes: Path) -> Iterator[Table]:
     from benchmarks.damage import damage_table, height_damage_table
 
@@ -100,6 +106,12 @@ def _heights(scenes: Path) -> Iterator[Table]:
     from benchmarks.heights import heights_tables
 
     yield from heights_tables(DATA / "afm")
+
+
+def _growth(scenes: Path) -> Iterator[Table]:
+    from benchmarks.growth import growth_table
+
+    yield from growth_table()
 
 
 def _start(scenes: Path) -> Iterator[Table]:
@@ -150,13 +162,20 @@ def _memory(scenes: Path) -> Iterator[Table]:
     yield from memory_tables()
 
 
+def _series(scenes: Path) -> Iterator[Table]:
+    from benchmarks.series import series_tables
+
+    yield from series_tables()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
-    "scenes": _scenes, "vift": _vift, "gui": _gui, "robustness": _robustness, "damage": _damage,
+    "scenes": _scenes, "vift": _vift, "gui": _gui, "looking": _looking, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
-    "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
+    "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
     "exporting": _exporting, "live": _live, "memory": _memory, "drags": _drags,
+    "series": _series,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -164,6 +183,7 @@ ONLY_WHEN_ASKED = (
     "scenes",
     "vift",
     "gui",
+    "looking",
     "robustness",
     "damage",
     "registration",
@@ -174,6 +194,7 @@ ONLY_WHEN_ASKED = (
     "simulating",
     "levelling",
     "exporting",
+    "series",
     "live",
     "memory",
     "drags",

@@ -69,8 +69,9 @@ def from_truth(movie: Movie, noise_nm: float, seed: int) -> HeightSeries:
 
 def from_scans(movie: Movie, method: str) -> HeightSeries:
     """Heights of the first frames as they are reconstructed, without a named datum."""
-    scans = movie.series()
-    first = replace(scans, images=scans.images[:_FRAMES], time_s=scans.time_s[:_FRAMES])
+    first = replace(
+        movie, time_s=movie.time_s[:_FRAMES], drift_px=movie.drift_px[:_FRAMES], gains=movie.gains[:_FRAMES]
+    ).series()
     return reconstruct_series(first, movie.setup, method=method)  # type: ignore[arg-type]
 
 

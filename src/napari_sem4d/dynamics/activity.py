@@ -23,30 +23,35 @@ class Activity:
     moves : (t, y, x) bool
         Whether a pixel has left where it was at first, or is about to, and has not come to rest for good.
     threshold_nm : float
-        Smallest change that counts.
+        Smallest change that counts, in the median.
     """
 
     moves: NDArray[np.bool_]
     threshold_nm: float
 
 
-def activity(height_nm: NDArray[np.floating], pixel_size_nm: float) -> Activity:
-    """Find what moves in height maps (t, y, x) with a common datum, without gaps."""
+def activity(height_nm: NDArray[np.floating], sigma_nm: NDArray[np.floating], pixel_size_nm: float) -> Activity:
+    """Find what moves in height maps (t, y, x) with their standard deviations and a common datum, without gaps."""
     smooth = ndimage.gaussian_filter(np.asarray(height_nm, np.float64), (0.0, _BLUR_PX, _BLUR_PX))
-    threshold = max(_SURE * _noise_of_a_difference(smooth), _LEAST_STEP * pixel_size_nm)
+    # Frames that were smoothed in time scatter less between each other than about the truth: sigma knows of it.
+    noise = np.maximum(np.sqrt(2.0) * np.median(sigma_nm, axis=0), _noise_of_a_difference(smooth))
+    threshold = np.maximum(_SURE * noise, _LEAST_STEP * pixel_size_nm)
     begins = _begin(smooth, threshold)
     rests = len(smooth) - 1 - _begin(smooth[::-1], threshold)
     index = np.arange(len(smooth))[:, None, None]
-    return Activity(np.stack([_without_specks(a) for a in (index >= begins) & (index <= rests)]), threshold)
+    moves = np.stack([_without_specks(a) for a in (index >= begins) & (index <= rests)])
+    return Activity(moves, float(np.median(threshold)))
 
 
-def _begin(smooth: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+def _begin(smooth: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the last frame (y, x) in which a pixel is where it was at first; the number of frames if it stays there.
 
     A slow pixel passes the threshold late: the frame is traced back with the pace that it has then.
     """
     count = len(smooth)
     away = np.abs(smooth - smooth[0]) > threshold
+    away[:-1] &= away[1:]  # a single frame may be wrong
+    away[-1] &= away[-2]
     passed = np.argmax(away, axis=0)
     after = np.minimum(passed + 2, count - 1)
     gone = np.abs(_at(smooth, after) - smooth[0])

@@ -141,7 +141,7 @@ def fit_growth_law(
     if not 1 <= fold <= 12:
         raise InputError(f"fold is the symmetry about the beam, a whole number from 1 to 12, got {fold}")
     heights, time_s, pixel = np.asarray(part.height_nm), part.time_s, part.pixel_size_nm
-    moved = activity(heights, pixel)
+    moved = activity(heights, part.sigma_nm, pixel)
     if not moved.moves.any():
         raise InputError(
             f"Nothing in the movie moves by more than {moved.threshold_nm:.3g} {part.unit}, three standard deviations "
