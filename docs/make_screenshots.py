@@ -20,6 +20,9 @@ import pypdfium2
 import tifffile
 from napari.settings import get_settings
 from PIL import Image
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_sem4d import SemSeries, Setup, compare, read_height, read_sem, simulate
@@ -39,6 +42,7 @@ THEMES = ("dark", "light")
 IN_LIGHT = (
     "data",
     "detectors",
+    "detectors_live",
     "surface",
     "simulate",
     "map",
@@ -295,6 +299,32 @@ def see_as_microscope(camera: Photographer) -> None:
     dock.show_step(2)
 
 
+def turn_detector(camera: Photographer) -> None:
+    """Turn the detector of the shown result by hand, look at the images and at the segments in the canvas, undo it."""
+    dock, bench = camera.dock, camera.dock.workbench
+    dock.show_step(1)
+    panel, live = dock.detectors_panel, bench.detectors.live
+    camera.wait(lambda: live.fitted is bench.session.setup and not live.is_busy)
+    camera.take("detectors_live")
+    drawing, control = panel.from_below, Qt.KeyboardModifier.ControlModifier
+    places = [drawing.mapFromScene(5.0 * np.cos(a), 5.0 * np.sin(a)) for a in np.radians((45.0, 60.0, 75.0))]
+    QTest.mousePress(drawing.viewport(), Qt.MouseButton.LeftButton, control, places[0])
+    for place in places[1:]:
+        where = drawing.viewport().mapToGlobal(QPointF(place))
+        none, left = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
+        move = QMouseEvent(QEvent.Type.MouseMove, QPointF(place), where, none, left, control)
+        QApplication.sendEvent(drawing.viewport(), move)
+        camera.pause(0.2)
+    camera.wait(lambda: live.fitted is bench.session.setup and not live.is_busy)
+    camera.take("detectors_turned")
+    QTest.mouseRelease(drawing.viewport(), Qt.MouseButton.LeftButton, control, places[-1])
+    panel.undo_button.click()
+    panel.canvas_box.click()
+    camera.take("detectors_canvas")
+    panel.canvas_box.click()
+    dock.show_step(2)
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -314,6 +344,7 @@ def photograph(theme: str) -> None:
     camera.take("surface")
     if theme == THEMES[0]:
         copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
+    turn_detector(camera)
     see_as_microscope(camera)
     converge(camera)
     export(camera)
