@@ -134,6 +134,7 @@ class Opening:
             self._shown_series = series
             self._workbench.forget_result()
             if series is None or series.absence:
+                self._workbench.set_busy(self._workbench.busy or "Closing the scan …")
                 self._workbench.scan.show((), lambda: self._workbench.set_busy(""))
                 return
             layers = self._new_layers or scan_layers(series, self._session.name, self._limits)

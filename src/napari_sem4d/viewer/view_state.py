@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -73,7 +74,8 @@ def view_state_of(viewer: Any, *, shown_run: int, exaggeration: float | None) ->
 
 
 def give_layers_look(viewer: Any, state: ViewState) -> None:
-    """Give the layers that are there the look that layers of their names had, and set the sliders."""
+    """Give the layers that are there the look and the order that layers of their names had, and set the sliders."""
+    _put_in_order(viewer, list(state.layers))
     for layer in list(viewer.layers):
         style = state.layers.get(str(layer.name))
         if style is not None:
@@ -82,6 +84,14 @@ def give_layers_look(viewer: Any, state: ViewState) -> None:
         for axis, at in enumerate(state.point):
             if np.isfinite(at):
                 viewer.dims.set_point(axis, at)
+
+
+def _put_in_order(viewer: Any, names: Sequence[str]) -> None:
+    places = {name: place for place, name in enumerate(names)}
+    wanted = sorted(viewer.layers, key=lambda layer: places.get(str(layer.name), len(places)))  # new ones on top
+    for place, layer in enumerate(wanted):
+        if viewer.layers[place] is not layer:
+            viewer.layers.move(viewer.layers.index(layer), place)
 
 
 def give_camera(viewer: Any, state: ViewState) -> None:
