@@ -77,6 +77,7 @@ class _Drawn(ABC, Generic[L, M]):
     def _follow(self, event: Any) -> None:
         if self.layer is None or self._image is None or str(getattr(event, "action", "")).endswith("ing"):
             return
+        finish_drawing(self.layer)
         if len(self.layer.data) > self._most:
             with self.layer.events.data.blocker():
                 self.layer.selected_data = set(range(len(self.layer.data) - self._most))
@@ -155,6 +156,15 @@ class DrawnPoints(_Drawn[Points, tuple[Corner, ...]]):
 
     def _read(self, layer: Points, image: Image) -> tuple[Corner, ...] | None:
         return _on_image(pixels_of(layer, layer.data, image), image)
+
+
+def finish_drawing(layer: Shapes | Points) -> None:
+    """Let a layer know that its shape is drawn, before shapes are removed in its own announcement of it.
+
+    Private: napari 0.9.2 notes the end of a polygon only after it was announced, and stumbles over it (2026-11).
+    """
+    if isinstance(layer, Shapes):
+        layer._is_creating = False
 
 
 def layer_settings(name: str, image: Image) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from napari_sem4d.model import InputError
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.data_colors import YELLOW
-from napari_sem4d.viewer.drawn_areas import FORMS, Form, area_of, layer_settings, places_of
+from napari_sem4d.viewer.drawn_areas import FORMS, Form, area_of, finish_drawing, layer_settings, places_of
 from napari_sem4d.viewer.notify import tell, tell_failure
 
 NAME = "Regions to reconstruct"
@@ -136,6 +136,7 @@ class DrawnRegions:
         layer, regions = self.layer, self._session.regions
         assert layer is not None
         if not self._shows_all(layer, image):
+            finish_drawing(layer)  # a polygon that was begun goes
             layer.selected_data = set(range(len(layer.data)))
             layer.remove_selected()
             shapes = [(places_of(layer, region.area.corners, image), _type_of(region.area)) for region in regions.all]
@@ -164,6 +165,7 @@ class DrawnRegions:
         image = self._image()
         if self._syncing or image is None or self.layer is None or str(getattr(event, "action", "")).endswith("ing"):
             return
+        finish_drawing(self.layer)
         self._syncing = True
         try:
             self._take(self.layer, image)

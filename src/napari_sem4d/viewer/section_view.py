@@ -73,6 +73,7 @@ class SectionView:
         """The map that is shown, of a series the frame that the time slider stands at."""
         run, view = self._bench.shown_run, self._bench.result
         if run is None or view is None:
+            self._frame = None, 0, None  # a deleted run gives its memory back
             return None
         if self._frame[:2] != (run, view.wanted_frame):
             self._frame = run, view.wanted_frame, frame_map(run, view.wanted_frame)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QAbstractTableModel, QSize, Qt
-from qtpy.QtGui import QAction, QKeySequence
+from qtpy.QtCore import QAbstractTableModel, QEvent, QSize, Qt
+from qtpy.QtGui import QAction, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QPushButton, QSizePolicy, QTableView, QWidget
 
 _ROW_HEIGHT = 23
@@ -24,6 +24,7 @@ class ListTable(QTableView):
     def __init__(self, model: QAbstractTableModel, most_rows: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._most_rows = most_rows
+        self._keys: dict[str, QAction] = {}
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed)
@@ -49,15 +50,33 @@ class ListTable(QTableView):
 
     def add(self, text: str, tip: str, do: Callable[[], object], key: str = "") -> QAction:
         """Add something that can be done to the menu; its key works while the table has the focus."""
-        action = QAction(text, self)
+        action = QAction(f"{text}\t{key}" if key else text, self)
+        action.setIconText(text)
         action.setToolTip(f"{tip} ({key})" if key else tip)
         action.setStatusTip(tip)
         if key:
-            action.setShortcut(QKeySequence(key))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            self._keys[QKeySequence(key).toString()] = action
         action.triggered.connect(lambda checked=False: do())
         self.addAction(action)
         return action
+
+    def event(self, event: QEvent | None) -> bool:
+        """Claim our keys before the menus of the window do."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and self._action(event):
+            event.accept()
+            return True
+        return bool(super().event(event))
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Do what the key stands for."""
+        action = self._action(event)
+        if action is not None:
+            action.trigger()
+        else:
+            super().keyPressEvent(event)
+
+    def _action(self, event: QKeyEvent | None) -> QAction | None:
+        return None if event is None else self._keys.get(QKeySequence(event.keyCombination()).toString())
 
     def sizeHint(self) -> QSize:
         """As high as its rows, up to the most."""
@@ -81,6 +100,6 @@ class ActionButton(QPushButton):
         self._follow()
 
     def _follow(self) -> None:
-        self.setText(self._action.text())
+        self.setText(self._action.iconText())
         self.setToolTip(self._action.toolTip())
         self.setEnabled(self._action.isEnabled())
