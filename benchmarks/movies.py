@@ -112,9 +112,9 @@ class Movie:
             height = np.where(crystal > 0, np.maximum(height, crystal), height)
         return np.asarray(height, np.float32)
 
-    def unchanged(self) -> NDArray[np.bool_]:
-        """Pixels (y, x) of the first scan that no island ever reaches."""
-        rows, columns = self._places(0)
+    def unchanged(self, frame: int = 0) -> NDArray[np.bool_]:
+        """Pixels (y, x) of a scan that no island ever reaches."""
+        rows, columns = self._places(frame)
         reached = np.zeros((self.side, self.side), np.bool_)
         for island in self.islands:
             for time_s in self.time_s:

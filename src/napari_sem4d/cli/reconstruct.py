@@ -64,8 +64,8 @@ def reconstruct(
             "--output",
             "-o",
             help="Height map to write; may be repeated. The ending says how: .tif, .npz (everything), .gwy, .x3p, "
-            ".sdf, .ome.zarr, .stl, .ply, .obj, .csv, .xyz. Series: .tif, .npz, .ome.zarr. "
-            "Default: the first file's name with _height.tif.",
+            ".sdf, .ome.zarr, .stl, .ply, .obj, .csv, .xyz. Series: .tif, .npz, .ome.zarr, or a folder (no ending), "
+            "in which an interrupted series goes on. Default: the first file's name with _height.tif.",
         ),
     ] = None,
     report: ReportPath = None,
@@ -80,13 +80,17 @@ def reconstruct(
     roi, level, reference = (
         None if text is None else Region.parse(text) for text in (region, level_region, reference_region)
     )
-    targets = output or [Path(f"{files[0].stem}_height.tif")]
+    folder, targets = _folder_and_files(output or [Path(f"{files[0].stem}_height.tif")])
     sources = [*image_files(files), *([] if start is None else [start])]
     check_targets(targets, report, sources)
 
     series = _read(files, pixel_size_nm, detectors)
     used = _setup(setup, series)
     _check_frame(series, frame, level, reference, start)
+    if folder is not None and (frame is not None or len(series) == 1):
+        raise InputError(
+            f"{folder} has no ending, and only a series is kept in a folder; give a file such as height.tif"
+        )
     if frame is None and len(series) > 1:
         for target in targets:
             check_format(target, is_series=True, unit="nm")
@@ -100,7 +104,7 @@ def reconstruct(
             from napari_sem4d.dynamics.series import reconstruct_series
 
             height = reconstruct_series(
-                series, used, chosen, roi=roi, reference_region=reference, seed=seed, progress=progress
+                series, used, chosen, folder, roi=roi, reference_region=reference, seed=seed, progress=progress
             )
         else:
             from napari_sem4d.reconstruction.reconstruct import reconstruct as reconstruct_scan
@@ -109,7 +113,10 @@ def reconstruct(
                 series, used, method=chosen, roi=roi, level_region=level, frame=frame or 0, start=begin,
                 seed=seed, progress=progress,
             )  # fmt: skip
-    problem = write_heights(height, targets, others=_reports(height, series, report))
+    if folder is not None:
+        terminal.result(f"wrote {folder}")
+    others = _reports(height, series, report)
+    problem = write_heights(height, targets, others=others) if targets or others else None
     for message in height.warnings:
         terminal.warning(message)
     terminal.result(describe(height))
@@ -117,6 +124,14 @@ def reconstruct(
     print_budget(budget, "Budget of the z scale")
     if problem is not None:
         raise problem
+
+
+def _folder_and_files(targets: Sequence[Path]) -> tuple[Path | None, list[Path]]:
+    """Part the outputs: the folder of a series is the one without an ending."""
+    folders = [target for target in targets if not target.suffix]
+    if len(folders) > 1:
+        raise InputError(f"{folders[1]}: a series is kept in one folder; give one --output without an ending")
+    return (folders[0] if folders else None), [target for target in targets if target.suffix]
 
 
 def _reports(
@@ -175,7 +190,9 @@ def describe(height: HeightMap | HeightSeries) -> str:
     import numpy as np
 
     rows, columns = height.height_nm.shape[-2:]
-    low, high = float(np.nanmin(height.height_nm)), float(np.nanmax(height.height_nm))
+    frames = height.height_nm if height.height_nm.ndim == 3 else height.height_nm[None]
+    ends = [(float(np.nanmin(h)), float(np.nanmax(h))) for h in map(np.asarray, frames)]  # a series is read by frames
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     scale = {
         "geometry": f"z scale from the detector geometry, {height.z_scale_uncertainty:.1%} (1 sigma)",
         "reference": f"z scale from a reference, {height.z_scale_uncertainty:.1%} (1 sigma)",

@@ -17,6 +17,7 @@ Heights = NDArray[np.float32]
 
 _LEAST_SHARE = 0.03  # of the frame: a smaller set of pixels stands still by chance
 _REJECTED = 4.0  # robust standard deviations by which a place has moved
+_STATED = 3.0  # times the stated sigma: noise is no larger than that, whatever the differences are
 _TUKEY = 4.0
 _ROUNDS = 12
 _BINS, _BINS_SMOOTHED = 200, 4.0  # of the histogram whose peak is the difference of what stands still
@@ -77,7 +78,10 @@ def named_datum(
 
 
 def found_datum(
-    read: Callable[[int], Heights], count: int, blur_px: float, should_stop: Callable[[], bool] | None
+    read: Callable[[int], tuple[Heights, Heights]],
+    count: int,
+    blur_px: float,
+    should_stop: Callable[[], bool] | None,
 ) -> Datum:
     """Find the largest part of the frame whose heights differ by no more than a plane from frame to frame.
 
@@ -88,25 +92,28 @@ def found_datum(
 
     Parameters
     ----------
-    read, count, should_stop
+    read : callable
+        Gives heights and sigma (y, x) of a frame.
+    count, should_stop
         As in :func:`named_datum`.
     blur_px : float
         Standard deviation of the Gaussian over which differences are averaged before they are judged.
     """
-    first = read(0)
+    first, sigma = read(0)
+    noise = float(np.nanmedian(sigma))
     still = np.isfinite(first)
     everything = np.ones_like(still)
     mean, seen = np.where(still, first, np.float32(0.0)).astype(np.float64), still.astype(np.float64)
     for frame in range(1, count):
         stop_if_asked(should_stop)
-        height = read(frame)
+        height, sigma = read(frame)
         known = still & np.isfinite(height) & (seen > 0)
         if known.mean() < _LEAST_SHARE:
             break
         difference = np.where(known, height - mean, np.nan).astype(np.float32)
         plane = _robust_plane(difference, known)
         rest = without_plane(difference, plane)
-        still &= ~(known & _moved(rest, known, blur_px))
+        still &= ~(known & _moved(rest, known, blur_px, _STATED * float(np.hypot(noise, np.nanmedian(sigma)))))
         use = np.isfinite(height)
         seen += use
         level = np.where(use, without_plane(height, plane), 0.0)
@@ -116,13 +123,13 @@ def found_datum(
         planes = []
         for frame in range(count):
             stop_if_asked(should_stop)
-            planes.append(fit_plane(read(frame)))
+            planes.append(fit_plane(read(frame)[0]))
         return Datum(everything, tuple(planes), "none")
     common = fit_plane(mean.astype(np.float32), still)
     planes = []
     for frame in range(count):
         stop_if_asked(should_stop)
-        relative = fit_plane((read(frame) - mean).astype(np.float32), still)
+        relative = fit_plane((read(frame)[0] - mean).astype(np.float32), still)
         planes.append((relative[0] + common[0], relative[1] + common[1], relative[2] + common[2]))
     return Datum(still, tuple(planes), "found")
 
@@ -160,14 +167,14 @@ def _robust_plane(difference: Heights, known: NDArray[np.bool_]) -> Plane:
     return plane
 
 
-def _moved(rest: Heights, known: NDArray[np.bool_], blur_px: float) -> NDArray[np.bool_]:
+def _moved(rest: Heights, known: NDArray[np.bool_], blur_px: float, largest_spread: float) -> NDArray[np.bool_]:
     """Where the mean difference around a place is more than noise."""
     weight = ndimage.gaussian_filter(known.astype(np.float32), blur_px)
     mean = ndimage.gaussian_filter(np.where(known, rest, np.float32(0.0)), blur_px) / np.maximum(weight, 1e-3)
     around = mean[known]
     spread = _MAD_TO_SIGMA * float(np.median(np.abs(around)))
     inner = np.abs(around) < 3 * spread
-    spread = max(_MAD_TO_SIGMA * float(np.median(np.abs(around[inner]))), 1e-9)
+    spread = min(max(_MAD_TO_SIGMA * float(np.median(np.abs(around[inner]))), 1e-9), largest_spread)
     return np.asarray(np.abs(mean) > _REJECTED * spread, np.bool_)
 
 

@@ -202,7 +202,7 @@ class _Run:
     def _datum(self, count: int) -> Datum:
         if self._place.named is not None:
             return named_datum(lambda i: self._store.raw(i)[0], count, self._place.named, self._should_stop)
-        return found_datum(lambda i: self._store.raw(i)[0], count, max(self._range_px, 1.0), self._should_stop)
+        return found_datum(self._store.raw, count, max(self._range_px, 1.0), self._should_stop)
 
     def _levelled(self, datum: Datum, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         height, sigma = self._store.raw(frame)

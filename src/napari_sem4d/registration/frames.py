@@ -36,7 +36,8 @@ _NOISE_MARGIN = 1.03  # on the gradients of noise: what is left of them by chanc
 _FEWEST_PIXELS = 64
 _ENOUGH_PX = 0.1  # a named region that fixes the drift to this is used alone
 _NEAR_PX = 1.5  # that gradients reach from the scan before
-_BETTER = 0.05  # correlation that another first guess must gain
+_BETTER = 0.93  # of the distance of the scan: what noise alone does not bring
+_PEAKS, _PEAK_PX = 4, 5  # of the correlation, which are tried, and how far they lie apart
 _FINE_BAND, _COARSE_BAND = 1.5, 8.0  # pixels: structures between them lead to the first guess
 
 Image = NDArray[np.float32]
@@ -118,7 +119,7 @@ class FrameTracker:
         scan = np.asarray(np.stack(thin), np.float32)
         if not self._count.any():
             self._mean = scan
-            self._count = np.isfinite(scan).all(axis=0).astype(np.float32)
+            self._count = np.asarray(np.isfinite(scan).all(axis=0), np.float32)
             relative = np.zeros((len(scan), 3))
             relative[:, 0] = 1.0
             return FrameFit(np.zeros(2), 0.0, relative)
@@ -163,14 +164,18 @@ class FrameTracker:
             stop_if_asked(should_stop)
             first, second = fft.rfft2(_band(reference)), fft.rfft2(_band(moving))
             product += np.conj(first) * second / (np.linalg.norm(first) * np.linalg.norm(second) + 1e-30)
-        likeness = fft.irfft2(product, shape) * (product.size / len(scan))
-        before = np.rint(self._drift).astype(int)
-        best = np.array(np.unravel_index(int(np.argmax(likeness)), shape))
-        found = np.where(best > np.array(shape) // 2, best - np.array(shape), best)
-        gained = likeness[tuple(best)] - likeness[tuple(before % np.array(shape))]
-        if np.abs(found - self._drift).max() <= _NEAR_PX or gained < _BETTER:
+        likeness = fft.irfft2(product, shape)
+        highest = np.flatnonzero(likeness == ndimage.maximum_filter(likeness, _PEAK_PX, mode="wrap"))
+        highest = highest[np.argsort(likeness.ravel()[highest])[::-1][:_PEAKS]]
+        peaks = np.stack(np.unravel_index(highest, shape), axis=1)
+        peaks = np.where(peaks > np.array(shape) // 2, peaks - np.array(shape), peaks).astype(np.float64)
+        if np.abs(peaks[0] - self._drift).max() <= _NEAR_PX:
             return [self._drift]
-        return [self._drift, found.astype(np.float64)]
+        gains = self._first_gains(scan)
+        at = [_Solution(drift, gains, math.inf) for drift in (self._drift, *peaks)]
+        distances = [self._distance(scan, guess, should_stop) for guess in at]
+        best = int(np.argmin(distances))
+        return [self._drift] if distances[best] > _BETTER * distances[0] else [self._drift, at[best].drift]
 
     def _first_gains(self, scan: Image) -> NDArray[np.float64]:
         relative = np.zeros((len(scan), 3))
