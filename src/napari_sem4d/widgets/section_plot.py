@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 from napari_sem4d.session.sections import SectionHeights
 
 _BAND_ALPHA = 70
-_WIDTH, _ACTIVE_WIDTH = 1.2, 2.4
+_WIDTH, _ACTIVE_WIDTH, _AFM_WIDTH = 1.2, 2.4, 1.4
 _MOST_PLACES = 2000  # of a curve: more than a screen shows
 
 
@@ -26,7 +26,7 @@ class _Curve:
         for item in self.items:
             plot.addItem(item)
 
-    def show(self, found: SectionHeights, is_active: bool) -> None:
+    def show(self, found: SectionHeights, is_active: bool, ink: QColor) -> None:
         profile, color = found.profile, QColor(found.section.color)
         step = max(1, len(profile.height) // _MOST_PLACES)
         x, height = profile.distance_nm[::step], profile.height[::step]
@@ -41,7 +41,9 @@ class _Curve:
         self.afm.setVisible(found.afm is not None)  # an empty curve cannot be written as SVG (pyqtgraph 0.14)
         if found.afm is not None:
             self.afm.setData(x, found.afm[::step])
-            self.afm.setPen(pg.mkPen(color, width=_WIDTH, style=Qt.PenStyle.DashLine))
+            # in the ink of the window where two curves of one colour would hide each other
+            self.afm.setPen(pg.mkPen(ink if is_active else color, width=_AFM_WIDTH, style=Qt.PenStyle.DashLine))
+            self.afm.setZValue(5)
         color.setAlpha(_BAND_ALPHA)
         self.band.setBrush(color)
 
@@ -84,7 +86,7 @@ class SectionPlot(pg.PlotWidget):
             name = heights.section.name
             if name not in self._curves:
                 self._curves[name] = _Curve(self.getPlotItem())
-            self._curves[name].show(heights, name == active)
+            self._curves[name].show(heights, name == active, self.palette().windowText().color())
         if found and found[0].profile.unit != self.unit:
             self.unit = found[0].profile.unit
             self._dress()
