@@ -70,7 +70,7 @@ class PlaneSource:
     is_segment: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class AbsentImages:
     """Stands in for images whose files are not there: it has their shape, and says why it has no pixels.
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from napari_sem4d.model import InputError, SemSeries
 from napari_sem4d.session import Run
 from napari_sem4d.session.snapshot import Snapshot
 from napari_sem4d.session.store.decode import read_again
-from napari_sem4d.session.store.document import FileDocument, SessionDocument
+from napari_sem4d.session.store.document import SessionDocument
 from napari_sem4d.session.store.folder import SUFFIX, SessionFolder, check_session
 from napari_sem4d.session.store.inputs import Finder, Hashes, check_found
 from napari_sem4d.session.store.lock import SessionInUse
@@ -92,7 +92,6 @@ class SessionBench:
         self.saved_at: datetime | None = None
         self.failure = ""
         self._hashes = Hashes()
-        self._files: dict[str, FileDocument] = {}
         self._opening: Computation[Any] | None = None
         self._saving: Computation[SessionDocument] | None = None
         self._changes = 0
@@ -165,7 +164,6 @@ class SessionBench:
         except InputError as error:
             tell_failure(error, "save the session")
             return
-        folder.keep(self._files)
         before, self.folder = self.folder, folder
 
         def saved() -> None:
@@ -361,12 +359,12 @@ class SessionBench:
     def find_files(self, folder: Path) -> None:
         """Look in a folder for the files of scans that are missing, and take them when they are the same."""
         self._session.run_list.give_up()
-        absent, files, hashes = self.absent, dict(self._files), self._hashes
+        absent, hashes = self.absent, self._hashes
         place = folder if self.folder is None else self.folder.path
 
         def look(progress: Progress, should_stop: ShouldStop) -> list[tuple[SemSeries, OpenedScan]]:
             finder = Finder(place, hashes, (folder,), should_stop)
-            return [(scan, _find(scan, files, finder, folder)) for scan in absent]
+            return [(scan, _find(scan, finder, folder)) for scan in absent]
 
         def take(found: list[tuple[SemSeries, OpenedScan]]) -> None:
             snapshot, open_scan = Snapshot.of(self._session), None
@@ -381,7 +379,6 @@ class SessionBench:
         self._workbench.task.start(look, take, "look for the images")
 
     def _take(self, fetched: _Fetched, copy: bool) -> None:
-        self._files = fetched.folder.files
         if not copy:
             self.folder, self.saved_at = fetched.folder, fetched.document.saved.astimezone()
         self._restore(fetched.snapshot, fetched.scan, fetched.problems, fetched.document.view)
@@ -540,14 +537,16 @@ def _fetch(folder: SessionFolder, take_over: bool, copy: bool, progress: Progres
     return _Fetched(folder, opened.snapshot, opened.document, opened.problems, scan)
 
 
-def _find(scan: SemSeries, files: Mapping[str, FileDocument], finder: Finder, where: Path) -> OpenedScan:
+def _find(scan: SemSeries, finder: Finder, where: Path) -> OpenedScan:
     """Read a scan whose files the user has found again."""
-    paths = dict.fromkeys(plane.path for plane in scan.planes)
-    if not paths or not all(path in files for path in paths):
+    paths = list(dict.fromkeys(plane.path for plane in scan.planes))
+    records = [record for path in paths if (record := finder.hashes.record(scan, path)) is not None]
+    if not paths or len(records) < len(paths):
         raise InputError("The images of this scan were not kept in files: open them again as a scan.")
-    search = finder.find([files[path] for path in paths])
+    search = finder.find([record.at(Path(path), finder.folder) for path, record in zip(paths, records, strict=True)])
     check_found(search, where)
     series, grouping = read_again(scan, dict(zip(paths, search.paths, strict=True)))
+    finder.hashes.keep(series, {str(at): record for at, record in zip(search.paths, records, strict=True)})
     return opened_series(grouping, series)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -73,6 +74,25 @@ def test_a_changed_file_is_named(saved: Path, scan: list[Path], same_size: bool)
     assert again.runs[0].state == "done"
 
 
+def test_a_file_that_is_overwritten_later_is_not_taken_for_the_measured_one(
+    saved: Path, measured: Session, scan: list[Path]
+) -> None:
+    content = scan[0].read_bytes()
+    scan[0].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    measured.run_list.rename(2, "Saved after it")
+    save_session(measured, saved)
+    again = open_session(saved)
+    assert again.runs[1].title == "Saved after it"
+    assert scan[0].name in again.series.absence
+    scan[0].write_bytes(content)
+    assert not open_session(saved).series.absence
+
+
+def test_runs_know_the_hashes_of_their_files(saved: Path, scan: list[Path]) -> None:
+    run = open_session(saved).runs[0]
+    assert run.input_hashes == {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in scan}
+
+
 def test_a_touched_file_is_the_same(saved: Path, scan: list[Path]) -> None:
     os.utime(scan[0], (1, 1))
     assert not open_session(saved).series.absence
@@ -82,7 +102,7 @@ def test_only_the_measured_files_are_taken_for_them(saved: Path, scan: list[Path
     scan[0].parent.rename(tmp_path / "other place")
     folder = SessionFolder(saved)
     opened = folder.load()
-    files = list(folder.files.values())
+    files = list(opened.document.scans[0].files)
     found = folder.finder([tmp_path / "other place"]).find(files)
     check_found(found, tmp_path / "other place")
     assert [path.parent.name for path in found.paths] == ["other place"] * 4

@@ -32,7 +32,7 @@ from napari_sem4d.session.store.document import (
     StartDocument,
 )
 from napari_sem4d.session.store.encode import MAP_ARRAYS, StoredArrays
-from napari_sem4d.session.store.inputs import Finder, ShouldStop
+from napari_sem4d.session.store.inputs import Finder, Record, ShouldStop
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -145,17 +145,22 @@ class Decoder:
             PlaneSource(scan.files[at.file].absolute, at.page, at.channel, at.time_index, at.is_segment)
             for at in scan.planes
         )
+        records = {file.absolute: Record(file.size, file.modified_ns, file.sha256) for file in scan.files}
         problem = search.problem
         images = AbsentImages(scan.frame, np.dtype(scan.data_type), problem)
         known = replace(_empty_scan(scan, images), planes=planes)
         if not problem:
             try:
                 paths = {file.absolute: path for file, path in zip(scan.files, search.paths, strict=True)}
-                return read_again(known, paths)
+                series, grouping = read_again(known, paths)
+                self.finder.hashes.keep(series, {str(paths[name]): record for name, record in records.items()})
+                return series, grouping
             except InputError as error:
                 problem = f"The images of this scan cannot be read: {error}"
         self.problems.append(problem)
-        return replace(known, full_images=replace(images, problem=problem)), None
+        absent = replace(known, full_images=replace(images, problem=problem))
+        self.finder.hashes.keep(absent, records)
+        return absent, None
 
     def _regions(self, regions: Sequence[RegionDocument], series: SemSeries) -> tuple[DrawnRegion, ...]:
         return tuple(

@@ -40,7 +40,7 @@ from napari_sem4d.session.store.document import (
     StartDocument,
     TransformDocument,
 )
-from napari_sem4d.session.store.inputs import Hashes, describe_file
+from napari_sem4d.session.store.inputs import Hashes
 from napari_sem4d.session.store.view_state import ViewState
 from napari_sem4d.session.versions import library_versions
 
@@ -120,7 +120,6 @@ def document_of(
     *,
     name: str,
     view: ViewState | None,
-    known_files: Mapping[str, FileDocument],
 ) -> SessionDocument:
     """Return the document of a session, and put the arrays that it needs into ``plan``.
 
@@ -134,10 +133,8 @@ def document_of(
         Of the files; those that were not computed stay open.
     name : str
     view : ViewState or None
-    known_files : mapping
-        What was kept of files that may be missing by now, by their absolute path.
     """
-    scans = _Scans(folder, plan, hashes, known_files)
+    scans = _Scans(folder, plan, hashes)
     maps = _Maps(plan)
     return SessionDocument(
         name=name,
@@ -169,7 +166,7 @@ def document_of(
             settings=snapshot.settings,
             lines=snapshot.lines,
         ),
-        runs=tuple(_run_document(run, scans.index(run.series), maps) for run in snapshot.runs),
+        runs=tuple(_run_document(run, scans, maps) for run in snapshot.runs),
         looking=LookingDocument.model_validate(snapshot.looking) if snapshot.looking else None,
         afm=_afm_document(snapshot.afm, maps),
         view=view,
@@ -177,7 +174,9 @@ def document_of(
     )
 
 
-def _run_document(run: Run, scan: int, maps: _Maps) -> RunDocument:
+def _run_document(run: Run, scans: _Scans, maps: _Maps) -> RunDocument:
+    scan = scans.index(run.series)
+    files = scans.documents[scan].files
     unlevelled = None if run.unlevelled is None or run.unlevelled is run.result else run.unlevelled
     return RunDocument(
         id=run.id,
@@ -203,7 +202,7 @@ def _run_document(run: Run, scan: int, maps: _Maps) -> RunDocument:
         sigma=run.sigma,
         seconds=run.seconds,
         versions=dict(run.versions),
-        input_hashes=dict(run.input_hashes),
+        input_hashes={file.absolute: file.sha256 for file in files if file.sha256 is not None},
         levelling=run.levelling,
         result=None if run.result is None else maps.result(run.result, "runs", run.id),
         unlevelled=None if unlevelled is None else maps.map(unlevelled, "runs", run.id),
@@ -289,11 +288,10 @@ class _Maps:
 class _Scans:
     """The scans of a session, each once, however many runs were made of it."""
 
-    def __init__(self, folder: Path, plan: Plan, hashes: Hashes, known_files: Mapping[str, FileDocument]) -> None:
+    def __init__(self, folder: Path, plan: Plan, hashes: Hashes) -> None:
         self._folder = folder
         self._plan = plan
         self._hashes = hashes
-        self._known_files = known_files
         self._series: list[SemSeries] = []
         self.documents: list[ScanDocument] = []
 
@@ -347,14 +345,10 @@ class _Scans:
         """Return what is kept of the files, by their paths; none when one was never there."""
         found: dict[str, FileDocument] = {}
         for path in dict.fromkeys(plane.path for plane in series.planes):
-            absolute = Path(path).absolute()
-            # a file that was measured stays what it was, also when it is missing or another one now
-            file = self._known_files.get(str(absolute)) if series.absence else None
-            file = file or describe_file(absolute, self._folder, self._hashes)
-            file = file or self._known_files.get(str(absolute))
-            if file is None:
+            record = self._hashes.record(series, path)
+            if record is None:
                 return {}
-            found[path] = file
+            found[path] = record.at(Path(path), self._folder)
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from napari_sem4d.model import Cancelled, InputError
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.session.snapshot import Snapshot
 from napari_sem4d.session.store.decode import Decoder
-from napari_sem4d.session.store.document import FileDocument, SessionDocument, parse_document
+from napari_sem4d.session.store.document import SessionDocument, parse_document
 from napari_sem4d.session.store.encode import Plan, StoredArrays, document_of
 from napari_sem4d.session.store.inputs import Finder, Hashes, ShouldStop
 from napari_sem4d.session.store.lock import FolderLock
@@ -72,7 +72,6 @@ class SessionFolder:
         self.hashes = hashes or Hashes()
         self._lock: FolderLock | None = None
         self._stored = StoredArrays()
-        self._files: dict[str, FileDocument] = {}
         self._writing = threading.Lock()
 
     @classmethod
@@ -139,7 +138,6 @@ class SessionFolder:
         document, problems = read_document(self.path)
         decoder = Decoder(self.path, self._stored, self.finder((), should_stop), progress, should_stop)
         snapshot = decoder.snapshot(document)
-        self._note_files(document)
         return Opened(snapshot, document, tuple(dict.fromkeys((*problems, *decoder.problems))))
 
     def save(
@@ -176,9 +174,7 @@ class SessionFolder:
             raise InputError(f"{self.path.name} was taken over by another window: save under another name.")
         version = max((number for number, _ in versions_of(self.path)), default=0) + 1
         plan = Plan(self.path, self._stored, version)
-        document = document_of(
-            snapshot, self.path, plan, self.hashes, name=name or self.path.stem, view=view, known_files=self._files
-        )
+        document = document_of(snapshot, self.path, plan, self.hashes, name=name or self.path.stem, view=view)
         try:
             _check_space(self.path, plan.bytes)
             self._write_arrays(plan, should_stop)
@@ -192,7 +188,6 @@ class SessionFolder:
             raise
         for place, array in plan.new.items():
             self._stored.add(array, place)
-        self._note_files(document)
         self._prune()
         return document
 
@@ -204,7 +199,7 @@ class SessionFolder:
         Cancelled
             When ``should_stop`` returned True.
         """
-        new = [path for path in input_paths(snapshot) if path.is_file() and self.hashes.known(path) is None]
+        new = [path for path in _input_paths(snapshot) if path.is_file() and self.hashes.known(path) is None]
         for path in new:
             with suppress(OSError):  # it has gone in the meantime
                 self.hashes.compute(path, should_stop)
@@ -213,18 +208,6 @@ class SessionFolder:
     def finder(self, also_in: Iterable[Path] = (), should_stop: ShouldStop = None) -> Finder:
         """Return what looks for the files of this session, in some more folders."""
         return Finder(self.path, self.hashes, tuple(also_in), should_stop)
-
-    @property
-    def files(self) -> dict[str, FileDocument]:
-        """What is kept of the files of the scans, by their absolute paths."""
-        return dict(self._files)
-
-    def keep(self, files: Mapping[str, FileDocument]) -> None:
-        """Take what another folder keeps of files, which may be missing now."""
-        self._files.update(files)
-
-    def _note_files(self, document: SessionDocument) -> None:
-        self._files.update({file.absolute: file for scan in document.scans for file in scan.files})
 
     def _write_arrays(self, plan: Plan, should_stop: ShouldStop) -> None:
         folders: dict[str, list[str]] = {}
@@ -339,7 +322,7 @@ def _cannot_write(path: Path, error: OSError) -> InputError:
     )
 
 
-def input_paths(snapshot: Snapshot) -> tuple[Path, ...]:
+def _input_paths(snapshot: Snapshot) -> tuple[Path, ...]:
     """Return the files that the scans of a session were read from, as far as they were there."""
     scans = [run.series for run in snapshot.runs] + ([] if snapshot.series is None else [snapshot.series])
     paths = (plane.path for scan in scans if not scan.absence for plane in scan.planes)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from napari_sem4d.model import InputError
+from napari_sem4d.model import InputError, SemSeries
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.session.store.document import FileDocument
 
@@ -20,12 +21,76 @@ Finding = Literal["same", "changed", "missing"]
 _READ_BYTES = 4 * 1024**2
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A file as it was when a scan was read from it.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    modified_ns : int
+        Time of the last change, nanoseconds since 1970.
+    sha256 : str or None
+        None while it has not been computed.
+    """
+
+    size: int
+    modified_ns: int
+    sha256: str | None = None
+
+    def at(self, path: Path, folder: Path) -> FileDocument:
+        """Return what is kept of the file, which is at ``path`` now, in a session in ``folder``."""
+        absolute = path.absolute()
+        return FileDocument(
+            relative=relative_to(absolute, folder),
+            absolute=str(absolute),
+            size=self.size,
+            modified_ns=self.modified_ns,
+            sha256=self.sha256,
+        )
+
+
 class Hashes:
-    """SHA-256 of files, computed once for each size and time of change. May be used by several threads."""
+    """SHA-256 of files, computed once for each size and time of change, and which scan was read from which content.
+
+    A file that is overwritten later does not change what is known of the scans before. May be used by several threads.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int, int], str] = {}
+        self._records: dict[int, tuple[weakref.ref[Any], dict[str, Record]]] = {}
+
+    def record(self, series: SemSeries, path: str) -> Record | None:
+        """Return a file of a scan as it was when this was first asked; None when it is not there and never was."""
+        with self._lock:
+            records = self._records_of(series)
+            found = records.get(path)
+            if found is None and not series.absence:
+                try:
+                    now = Path(path).stat()
+                except OSError:
+                    return None
+                found = records[path] = Record(now.st_size, now.st_mtime_ns)
+            if found is not None and found.sha256 is None:
+                sha256 = self._known.get((_name(Path(path)), found.size, found.modified_ns))
+                found = records[path] = replace(found, sha256=sha256)
+            return found
+
+    def keep(self, series: SemSeries, records: Mapping[str, Record]) -> None:
+        """Take what is known of the files of a scan from before, by the paths of its planes."""
+        with self._lock:
+            self._records_of(series).update(records)
+
+    def _records_of(self, series: SemSeries) -> dict[str, Record]:
+        images = series.full_images  # shared by all crops and pixel sizes of what was read once
+        reference, records = self._records.get(id(images), (None, {}))
+        if reference is None or reference() is not images:
+            self._records = {key: entry for key, entry in self._records.items() if entry[0]() is not None}
+            records = {}
+            self._records[id(images)] = weakref.ref(images), records
+        return records
 
     def known(self, path: Path) -> str | None:
         """Return the hash of a file as it is now, None when it was not computed or the file is not there."""
@@ -63,22 +128,6 @@ class Hashes:
         with self._lock:
             self._known[key] = digest.hexdigest()
         return digest.hexdigest()
-
-
-def describe_file(path: Path, folder: Path, hashes: Hashes) -> FileDocument | None:
-    """Return what is kept of a file; None when it is not there."""
-    absolute = path.absolute()
-    try:
-        found = absolute.stat()
-    except OSError:
-        return None
-    return FileDocument(
-        relative=relative_to(absolute, folder),
-        absolute=str(absolute),
-        size=found.st_size,
-        modified_ns=found.st_mtime_ns,
-        sha256=hashes.known(absolute),
-    )
 
 
 def relative_to(path: Path, folder: Path) -> str | None:
