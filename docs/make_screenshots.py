@@ -6,6 +6,7 @@ picture goes to ``docs/pictures``, as ``<what>_<theme>.png``.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -50,6 +51,7 @@ IN_LIGHT = (
     "converging",
     "compare",
     "measure",
+    "session",
     "export",
     "afm_difference",
 )
@@ -325,6 +327,24 @@ def turn_detector(camera: Photographer) -> None:
     dock.show_step(2)
 
 
+def keep_session(theme: str) -> None:
+    """Save a session under a name."""
+    with TemporaryDirectory() as place:
+        scan, folder = Path(place) / "islands.tif", Path(place) / "islands.sem4d"
+        copyfile(sample_path("islands.tif"), scan)
+        camera = Photographer(theme)
+        camera.open(scan)
+        camera.dock.workbench.session.set_setup(Setup.from_json(sample_path("islands_setup.json")))
+        camera.reconstruct()
+        saving = camera.dock.workbench.saving
+        saving.save_as(folder)
+        camera.wait(lambda: not saving.is_saving and not saving.has_changes)
+        camera.dock.show_step(0)
+        camera.take("session")
+        camera.viewer.close()
+        camera.wait(lambda: not (folder / "lock.json").exists())
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -376,8 +396,11 @@ def main() -> int:
     PICTURES.mkdir(exist_ok=True)
     before = get_settings().appearance.theme
     try:
-        for theme in THEMES:
-            photograph(theme)
+        with TemporaryDirectory() as data:
+            os.environ["XDG_DATA_HOME"] = data  # sessions that the user has not named are nobody's business
+            for theme in THEMES:
+                photograph(theme)
+                keep_session(theme)
     finally:
         get_settings().appearance.theme = before
     return 0
