@@ -54,6 +54,9 @@ IN_LIGHT = (
     "session",
     "export",
     "afm_difference",
+    "look_facets",
+    "look_surface",
+    "section",
 )
 PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -226,7 +229,50 @@ def check_with_afm(camera: Photographer) -> None:
         panel.look_box.buttons[look].click()
         panel.plots.plot_box.setCurrentIndex(panel.plots.plot_box.findData(plot))
         camera.take(f"afm_{look.replace(' ', '_')}")
+    draw_section(camera)
     afm.remove()
+
+
+def draw_section(camera: Photographer) -> None:
+    """Draw two sections on the map that an AFM map was compared with, and read a step between two cursors."""
+    dock, bench = camera.dock, camera.dock.workbench
+    bench.afm.view.set_look("none")
+    dock.show_step(2)
+    box = dock.reconstruct_panel.result_box.section_box
+    box.toggle.click()
+    box.draw_button.click()
+    camera.pause(0.5)
+    bench.session.looking.add_section((300.0, 200.0), (330.0, 350.0))
+    bench.session.looking.add_section((105.0, 120.0), (105.0, 330.0))
+    below = camera.viewer.window.dock_widgets["Sections"]
+    below.cursor_check.click()
+    below.plot.cursors[0].setValue(1500.0)
+    below.plot.cursors[1].setValue(3400.0)
+    dock.pages.currentWidget().ensureWidgetVisible(box)
+    camera.take("section")
+    print(below.words.text().replace("<br>", "\n"))
+    box.draw_button.click()
+    bench.session.looking.remove_sections()
+    camera.viewer.window.remove_dock_widget(below)
+    box.toggle.click()
+
+
+def look(camera: Photographer) -> None:
+    """Look at the facets on the map, and at light, contour lines and z scale on the surface."""
+    dock, bench = camera.dock, camera.dock.workbench
+    looking, box = bench.session.looking, dock.reconstruct_panel.result_box.look_box
+    dock.show_step(2)
+    for name, style, turn in (
+        ("look_facets", {"look": "orientation"}, bench.result.show_map),
+        ("look_curvature", {"look": "curvature"}, bench.result.show_map),
+        ("look_surface", {"look": "hillshade", "contours": True, "z_axis": True}, bench.result.show_surface),
+    ):
+        looking.choose(**style)
+        turn()
+        camera.wait(lambda: bench.looks.is_there)
+        dock.pages.currentWidget().ensureWidgetVisible(box)
+        camera.take(name)
+    looking.choose(look="height", contours=False, z_axis=False)
 
 
 def ellipse(camera: Photographer) -> None:
@@ -378,6 +424,7 @@ def photograph(theme: str) -> None:
     dock.workbench.scan.drop("region")
     ellipse(camera)
     measure(camera)
+    look(camera)
     check_with_afm(camera)
     dock.workbench.session.propose_setup()
     camera.reconstruct()

@@ -37,10 +37,11 @@ class Probe:
         self._bench = workbench
         self.reading: Reading | None = None
         self._bounds: tuple[HeightMap, tuple[float, float] | None] | None = None
-        viewer.mouse_move_callbacks.append(self._follow_mouse)
+        viewer.mouse_move_callbacks.append(self.follow_mouse)
         viewer.events.status.connect(self._speak)
 
-    def _follow_mouse(self, viewer: Any, event: Any) -> None:
+    def follow_mouse(self, viewer: Any, event: Any) -> None:
+        """Read the place of a mouse event, of which position and direction of view count."""
         before, self.reading = self.reading, self._read(event)
         if self.reading is None and before is None:
             return
@@ -81,4 +82,6 @@ class Probe:
         view, active = self._bench.result, self._viewer.layers.selection.active
         looks = self._bench.looks
         ours = (None, looks.layer, looks.lines, self._bench.sections.layer)
-        return view is not None and (active in ours or active in (view.height, view.surface))
+        if view is None:
+            return False
+        return active in (*ours, view.height, view.surface) or self._bench.details.holds(active)
