@@ -168,6 +168,12 @@ def _series(scenes: Path) -> Iterator[Table]:
     yield from series_tables()
 
 
+def _session(scenes: Path) -> Iterator[Table]:
+    from benchmarks.session import session_table
+
+    yield session_table(quadrants())
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "looking": _looking, "robustness": _robustness, "damage": _damage,
@@ -175,7 +181,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "calibration": _calibration, "heights": _heights,
     "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
     "exporting": _exporting, "live": _live, "memory": _memory, "drags": _drags,
-    "series": _series,
+    "series": _series, "session": _session,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -194,6 +200,7 @@ ONLY_WHEN_ASKED = (
     "simulating",
     "levelling",
     "exporting",
+    "session",
     "series",
     "live",
     "memory",
