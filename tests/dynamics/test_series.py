@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_sem4d.dynamics.series import reconstruct_series
+from napari_sem4d.io.series_store import open_series
 from napari_sem4d.model import AnnularSegment, Cancelled, InputError, Region, SemSeries, Setup
 from napari_sem4d.physics.instrument import simulate
 
@@ -171,3 +174,81 @@ def test_lazy_scans_are_read_one_by_one(growing: SemSeries, setup: Setup) -> Non
         reconstruct_series(lazy, setup, "photometric").height_nm,
         reconstruct_series(growing, setup, "photometric").height_nm,
     )
+
+
+def test_drifted_scans_become_one_surface(setup: Setup) -> None:
+    drifts = np.array([(0.0, 0.0), (1.6, -2.3), (-2.4, 1.2)])
+    scans = []
+    for index, (down, across) in enumerate(drifts):
+        still = ndimage.shift(island(200.0), (down, across), order=3, mode="nearest")
+        scans.append(1e4 * simulate(still, setup, PIXEL_NM, electrons_per_pixel=50_000, seed=index))
+    movie = reconstruct_series(SemSeries.from_arrays(np.stack(scans), PIXEL_NM), setup, "photometric")
+    np.testing.assert_allclose(movie.drift_px, drifts, atol=0.2)
+    assert np.isnan(movie.height_nm[1][:, :2]).all(), "what has left the scan has no height"
+    inner = movie.height_nm[:, 6:66, 6:66]
+    # an unseen drift of two pixels would be 36 nm on the flanks
+    assert np.abs(inner[1:] - inner[0]).max() < 6.0
+
+
+def settings(setup: Setup, folder: Path) -> dict[str, Any]:
+    return {"setup": setup, "method": "photometric", "output": folder, "reference_region": GROUND}
+
+
+@pytest.mark.parametrize("stopped", [0, 1, 2])
+def test_an_interrupted_series_goes_on_to_the_same_result(
+    growing: SemSeries, setup: Setup, tmp_path: Path, stopped: int
+) -> None:
+    whole = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
+    folder = tmp_path / "movie"
+    share = [0.0]
+    with pytest.raises(Cancelled):
+        reconstruct_series(
+            growing, **settings(setup, folder), progress=share.append,
+            should_stop=lambda: share[-1] > 0.9 * (stopped + 0.3) / 3,
+        )  # fmt: skip
+    assert len(list((folder / "frames").glob("*.json"))) == stopped, "finished frames are kept"
+    begun: list[float] = []
+    resumed = reconstruct_series(growing, **settings(setup, folder), progress=begun.append)
+    assert begun[0] >= 0.9 * stopped / 3, "finished frames are not made again"
+    for name in ("height_nm", "sigma_nm", "drift_px", "relative_signal", "datum"):
+        np.testing.assert_array_equal(np.asarray(getattr(resumed, name)), getattr(whole, name), err_msg=name)
+    assert resumed.warnings == whole.warnings
+
+
+def test_a_series_in_a_folder_is_lazy_and_opens_again(growing: SemSeries, setup: Setup, tmp_path: Path) -> None:
+    folder = tmp_path / "movie"
+    movie = reconstruct_series(growing, **settings(setup, folder))
+    assert movie.height_nm.numblocks[0] == 3, "frame by frame"
+    opened = open_series(folder)
+    np.testing.assert_array_equal(np.asarray(opened.height_nm[1]), np.asarray(movie.height_nm[1]))
+    assert opened.time_s.tolist() == list(TIMES_S)
+    assert (opened.unit, opened.datum_source) == ("nm", "named")
+    told: list[float] = []
+    again = reconstruct_series(growing, **settings(setup, folder), progress=told.append)
+    assert told == [1.0], "a finished series is opened, not made"
+    np.testing.assert_array_equal(np.asarray(again.height_nm), np.asarray(movie.height_nm))
+
+
+def test_a_folder_of_other_settings_scans_or_files_is_refused(growing: SemSeries, setup: Setup, tmp_path: Path) -> None:
+    folder = tmp_path / "movie"
+    reconstruct_series(growing, **settings(setup, folder))
+    with pytest.raises(InputError, match=r"other settings \(method\): choose another output"):
+        reconstruct_series(growing, **{**settings(setup, folder), "method": "analytic"})
+    changed = np.array(growing.full_images)
+    changed[2, 1, 5, 5] += 1.0
+    with pytest.raises(InputError, match=r"scan 2 is not the one .* choose another output"):
+        reconstruct_series(replace(growing, full_images=changed), **settings(setup, folder))
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds other files \(letter.txt\)"):
+        reconstruct_series(growing, **settings(setup, tmp_path))
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+    with pytest.raises(InputError, match="no finished series"):
+        open_series(tmp_path)
+
+
+def test_a_signal_that_changes_over_the_series_is_told(growing: SemSeries, setup: Setup) -> None:
+    fading = np.array([1.0, 0.92, 0.8], np.float32)[:, None, None, None]
+    steady = np.stack([growing.full_images[0]] * 3)
+    for factor, expected in ((fading, True), (np.ones_like(fading), False)):
+        movie = reconstruct_series(replace(growing, full_images=steady * factor), setup, "photometric")
+        assert any("mimic height" in w for w in movie.warnings) == expected

@@ -158,7 +158,7 @@ def _robust_plane(difference: Heights, known: NDArray[np.bool_]) -> Plane:
     for _ in range(_ROUNDS):
         rest = without_plane(difference, plane)[known]
         scale = _MAD_TO_SIGMA * float(np.median(np.abs(rest)))
-        near_it = np.abs(rest) < 3 * scale
+        near_it = np.abs(rest) <= 3 * scale
         scale = max(_MAD_TO_SIGMA * float(np.median(np.abs(rest[near_it]))), 1e-9)
         weight = np.clip(1 - (rest / (_TUKEY * scale)) ** 2, 0.0, None) ** 2
         solution = np.linalg.lstsq(design * np.sqrt(weight)[:, None], values * np.sqrt(weight), rcond=None)[0]
@@ -173,7 +173,7 @@ def _moved(rest: Heights, known: NDArray[np.bool_], blur_px: float, largest_spre
     mean = ndimage.gaussian_filter(np.where(known, rest, np.float32(0.0)), blur_px) / np.maximum(weight, 1e-3)
     around = mean[known]
     spread = _MAD_TO_SIGMA * float(np.median(np.abs(around)))
-    inner = np.abs(around) < 3 * spread
+    inner = np.abs(around) <= 3 * spread
     spread = min(max(_MAD_TO_SIGMA * float(np.median(np.abs(around[inner]))), 1e-9), largest_spread)
     return np.asarray(np.abs(mean) > _REJECTED * spread, np.bool_)
 
