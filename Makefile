@@ -33,6 +33,7 @@ demo: setup ## open the window with the sample reconstructed; without a display 
 
 sample: setup ## make the bundled sample again
 	@$(BIN)/python sample_data/make_sample.py
+	@$(BIN)/python sample_data/make_movie.py
 
 docs: setup ## make the pictures of the guide again from the running program
 	@bash scripts/with_display $(BIN)/python docs/make_screenshots.py

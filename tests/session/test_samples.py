@@ -13,7 +13,7 @@ from napari_sem4d.metrology.levelling import remove_plane
 from napari_sem4d.model import InputError, Setup
 from napari_sem4d.physics.recording import dose
 from napari_sem4d.reconstruction.reconstruct import reconstruct
-from napari_sem4d.session.samples import AFM_MAPS, SCANS, sample_path
+from napari_sem4d.session.samples import AFM_MAPS, MOVIES, SCANS, sample_path
 
 
 def test_a_bundled_file_is_found() -> None:
@@ -35,9 +35,20 @@ def test_every_bundled_scan_has_its_setup_and_its_true_height(name: str) -> None
     assert f"counts of {dose(setup):.0f}" in setup.notes[0], "the dose is that of current and dwell time"
 
 
+@pytest.mark.parametrize("name", MOVIES)
+def test_a_bundled_movie_has_its_times_and_the_true_height_of_every_scan(name: str) -> None:
+    series, setup = read_sem(sample_path(f"{name}.tif")), Setup.from_json(sample_path(f"{name}_setup.json"))
+    truth = tifffile.imread(sample_path(f"{name}_truth.tif"))
+    assert series.detector_names == setup.detector_names
+    assert (len(series), *series.frame_shape) == truth.shape
+    assert np.ptp(np.diff(series.time_s)) > 1.0, "the scans are not quite evenly spaced, and the file says so"
+    last = float(np.loadtxt(sample_path(f"{name}_log.csv"), delimiter=",", skiprows=1)[-1, 0])
+    assert last == pytest.approx(series.time_s[-1], abs=5.0)
+
+
 def test_the_bundled_scans_stay_small() -> None:
     folder = sample_path("islands.tif").parent
-    assert sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) < 5e6
+    assert sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) < 8e6
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("islands", 0.03), ("vickers", 0.03)])

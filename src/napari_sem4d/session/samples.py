@@ -18,6 +18,9 @@ SCANS = {
     "stripe": "Oxide stripe on copper, four segments",
 }
 
+# A movie in the same form: true heights (t, y, x), and what was measured beside it in NAME_log.csv
+MOVIES = {"oxide": "Copper oxide growing and reduced, 24 scans"}
+
 # AFM maps of the scans: NAME.tif
 AFM_MAPS = {"islands_afm": "AFM map of the faceted islands"}
 

@@ -22,7 +22,7 @@ def read_sample(name: str) -> tuple[SemSeries, Setup]:
     Parameters
     ----------
     name : str
-        One of :data:`napari_sem4d.session.samples.SCANS`.
+        One of :data:`napari_sem4d.session.samples.SCANS` or ``MOVIES`` there.
 
     Raises
     ------
@@ -69,4 +69,5 @@ open_vickers = partial(open_sample, "vickers")
 open_sphere = partial(open_sample, "sphere")
 open_grating = partial(open_sample, "grating")
 open_stripe = partial(open_sample, "stripe")
+open_oxide = partial(open_sample, "oxide")
 open_islands_afm = partial(open_afm_map, "islands_afm")
