@@ -153,7 +153,7 @@ def fit_growth_law(
     curvature, curvature_sigma = _curvature_term(heights, time_s, pixel, velocity, moved.moves)
     return GrowthLaw(
         velocity,
-        nucleation(heights, moved.moves, time_s, pixel),
+        nucleation(heights, moved.moves, moved.threshold_nm, time_s, pixel),
         curvature,
         curvature_sigma,
         float(np.median(np.diff(time_s))),

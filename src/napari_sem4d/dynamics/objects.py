@@ -13,7 +13,7 @@ from skimage.measure import regionprops
 from skimage.morphology import h_maxima
 from skimage.segmentation import expand_labels, watershed
 
-from napari_sem4d.dynamics.ground import SURE, Above, Map
+from napari_sem4d.dynamics.ground import Above, Map
 from napari_sem4d.dynamics.noise_correlation import NoiseCorrelation
 
 ObjectKind = Literal["islands", "pits", "grains"]
@@ -22,6 +22,7 @@ Labels = NDArray[np.int32]
 
 _LEAST_PIXELS = 9
 _FOOT_PX = 3  # around an object that belongs to its volume: its foot is below the threshold
+_SADDLE = 8.0  # standard deviations by which a top rises above a saddle: noise alone makes 5 on a wide level top
 _LEVELS = 4.0  # a standard deviation, for tops that stand out
 
 
@@ -75,7 +76,7 @@ def segmented(above: Above, kind: ObjectKind, apart: bool) -> Labels:
     above : Above
     kind : {"islands", "pits", "grains"}
     apart : bool
-        Whether objects that touch are kept apart, at the saddles between tops that rise above them by five standard
+        Whether objects that touch are kept apart, at the saddles between tops that rise above them by eight standard
         deviations; grains always are.
 
     Returns
@@ -89,7 +90,7 @@ def segmented(above: Above, kind: ObjectKind, apart: bool) -> Labels:
     if apart or kind == "grains":
         levels = np.rint(_LEVELS * above.smooth_nm / above.noise_nm).clip(-(2**30), 2**30).astype(np.int32)
         tops, _ = ndimage.label(
-            h_maxima(np.where(mask, levels, levels.min()), int(_LEVELS * SURE)) > 0, np.ones((3, 3))
+            h_maxima(np.where(mask, levels, levels.min()), int(_LEVELS * _SADDLE)) > 0, np.ones((3, 3))
         )
         whole = labels
         labels = watershed(-levels, np.where(mask, tops, 0), mask=mask)
