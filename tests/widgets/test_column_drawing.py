@@ -204,4 +204,3 @@ def test_all_kinds_are_drawn_where_they_are(panel: DetectorsPanel, qtbot: Any) -
 
 def test_without_a_result_it_says_how_to_get_predictions(panel: DetectorsPanel) -> None:
     assert "Reconstruct the scan once" in panel.live_box.caption.text()
-    assert not panel.outdated.isVisible()

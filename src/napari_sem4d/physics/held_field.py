@@ -10,7 +10,7 @@ pixel where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
@@ -46,6 +46,8 @@ _AT_ONCE = 8  # images blurred together
 _LOWERED = 0.7  # tangent of the lowest elevation that a drag may reach, over that of the setup
 _NEGLIGIBLE_TERM = 1e-5  # of the signal in the middle of the field
 _NEGLIGIBLE_IN_SHADOW = 1e-3
+_NEGLIGIBLE_SHADOWS = 3e-4  # root mean square of what they take, over the mean signal
+_SMALL_ANGLE = 5e-3  # half-width of a field over the distance: its square is negligible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,17 +164,18 @@ class HeldField:
         setup = setup_under(setup, self.specimen, self.beam)
         diodes, mixing = single_diodes(setup)
         half = round(self.field.half_width_mm, 6)
-        places = ANCHORS if half / smallest_distance_mm(setup) > NEGLIGIBLE_ANGLE else ((0.0, 0.0),)
+        angle = half / smallest_distance_mm(setup)
         emission = TabulatedEmission.of(setup.material, setup.beam_energy_kev)
-        seen = np.stack([signals_of_normals(diodes, emission, self.normals, (x * half, y * half)) for x, y in places])
-        terms = quadratic(seen) if len(places) > 1 else seen
+        terms = _in_monomials(lambda place: signals_of_normals(diodes, emission, self.normals, place), half, angle)
         whole = terms if mixing is None else mixing @ terms
         if self.products is not None:
-            whole = np.concatenate([whole, _corrections(setup, places, half, self.products)], axis=2)
+            whole = np.concatenate([whole, _corrections(setup, half, angle, self.products)], axis=2)
         with torch.no_grad():
             out = self._contracted(whole, self.weights, half)
             if self.shadows is not None and self.sharp is not None and self.model is not None:
-                out -= self._lost(diodes, mixing, terms, half, self.shadows, self.sharp, self.model)
+                lost = self._lost(diodes, mixing, terms, half, self.shadows, self.sharp, self.model)
+                if lost is not None:
+                    out -= lost
             if self.products is not None:
                 out.clamp_min_(0.0)
         return np.asarray(out.numpy())
@@ -200,8 +203,8 @@ class HeldField:
         shadows: HeldShadows,
         sharp: NDArray[np.float32],
         model: AnalyticModel,
-    ) -> Tensor:
-        """What cast shadows take from the images (detector, y, x)."""
+    ) -> Tensor | None:
+        """What cast shadows take from the images (detector, y, x); None for next to nothing."""
         rows, columns = self.specimen.height_nm.shape
         row, column = np.divmod(shadows.pixels, columns)
         counts = _that_count(terms, _NEGLIGIBLE_IN_SHADOW)
@@ -211,6 +214,8 @@ class HeldField:
             for m in counts[1:]:
                 signals += (terms[m].astype(np.float32) @ sharp) * places[m].astype(np.float32)
         taken = signals * shadows.lost(hidden_shares(diodes))
+        if np.sqrt(float(np.vdot(taken, taken)) / (len(taken) * rows * columns)) < _NEGLIGIBLE_SHADOWS * signals.mean():
+            return None
         if mixing is not None:
             taken = mixing.astype(np.float32) @ taken
         image = np.zeros((len(taken), rows * columns), np.float32)
@@ -218,14 +223,32 @@ class HeldField:
         return model.blurred(torch.as_tensor(image.reshape(-1, rows, columns)))
 
 
-def _corrections(
-    setup: Setup, places: Sequence[tuple[float, float]], half_field_mm: float, products: NDArray[np.float64]
+def _in_monomials(
+    seen_from: Callable[[tuple[float, float]], NDArray[np.float64]], half_field_mm: float, angle: float
 ) -> NDArray[np.float64]:
-    """Terms (monomial, detector, product) of what the network adds, seen from places of the field."""
+    """What is seen from places (x, y) mm, (detector, weight), as terms (monomial, detector, weight) of the field.
+
+    ``angle`` is the half-width of the field over the distance: the smaller it is, the fewer places are looked at.
+    """
+    if angle <= NEGLIGIBLE_ANGLE:
+        return seen_from((0.0, 0.0))[None]
+    if angle > _SMALL_ANGLE:
+        return quadratic(np.stack([seen_from((x * half_field_mm, y * half_field_mm)) for x, y in ANCHORS]))
+    middle = seen_from((0.0, 0.0))
+    right, up = seen_from((half_field_mm, 0.0)), seen_from((0.0, half_field_mm))
+    return np.stack([middle, right - middle, up - middle])
+
+
+def _corrections(
+    setup: Setup, half_field_mm: float, angle: float, products: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Terms (monomial, detector, product) of what the network adds."""
     from napari_sem4d.physics.vift.contraction import contraction
 
-    seen = np.stack([contraction(setup, (x * half_field_mm, y * half_field_mm)) for x, y in places]) @ products
-    return quadratic(seen) if len(places) > 1 else np.asarray(seen)
+    if NEGLIGIBLE_ANGLE < angle <= _SMALL_ANGLE:  # a tenth of the signal: it changes too little over such a field
+        middle = contraction(setup) @ products
+        return np.stack([middle, np.zeros_like(middle), np.zeros_like(middle)])
+    return _in_monomials(lambda place: contraction(setup, place) @ products, half_field_mm, angle)
 
 
 def _that_count(terms: NDArray[np.float64], share: float) -> list[int]:

@@ -23,7 +23,6 @@ from napari_sem4d.model import InputError, Setup
 from napari_sem4d.model.presets import PRESETS
 from napari_sem4d.session.calibration import calibration_words
 from napari_sem4d.session.column import complaints, overlapping
-from napari_sem4d.session.setup_history import gives_the_same
 from napari_sem4d.session.setup_table import Row, number_text, parse_number, with_cell, with_values
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.workbench import Workbench
@@ -42,7 +41,6 @@ _APPLY_MS = 15  # a mouse tells of itself more often than a screen is drawn
 _LOST_CALIBRATION = (
     "The slope calibration was taken out: it holds for the setup before this change. Calibrate again, or undo."
 )
-_OTHER_SETUP = "The shown result was made with another setup: press Reconstruct to use this one."
 
 
 class DetectorsPanel(QWidget):
@@ -69,10 +67,8 @@ class DetectorsPanel(QWidget):
         self._pending: Setup | None = None
         self._before_drag: tuple[Setup, bool] | None = None
         self._lost_calibration = False
-        self._apply_soon = QTimer(self)
-        self._apply_soon.setSingleShot(True)
-        self._apply_soon.setInterval(_APPLY_MS)
-        self._apply_soon.timeout.connect(self._apply_pending)
+        self._apply_soon = self._timer(_APPLY_MS, self._apply_pending)
+        self._settle_soon = self._timer(0, self._settle)
         self.hint = sentence("Open a scan first: its detector is proposed here.")
         self.body = QWidget()
         layout = QVBoxLayout(self)
@@ -86,7 +82,6 @@ class DetectorsPanel(QWidget):
         follow(self, self._session.setup_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)
         follow(self, self._history.changed, self._show_history)
-        follow(self, workbench.result_shown, self._show_outdated)
         follow(self, workbench.detectors.live.changed, self._show_fit)
         self.refresh()
 
@@ -123,7 +118,6 @@ class DetectorsPanel(QWidget):
         layout.addLayout(self._drawings())
         layout.addWidget(self.complaints)
         layout.addWidget(self.live_box)
-        layout.addWidget(self.outdated)
         self._build_values(layout)
 
     def _drawings(self) -> QVBoxLayout:
@@ -151,8 +145,6 @@ class DetectorsPanel(QWidget):
             self.plane_box.toggled.connect(drawing.move_plane)
         self.complaints = Messages("⚠")
         self.live_box = LiveBox(self._workbench)
-        self.outdated = sentence(_OTHER_SETUP)
-        self.outdated.setObjectName("outdated")
         pictures = QHBoxLayout()
         pictures.setSpacing(4)
         pictures.addWidget(self.from_side, 1)
@@ -222,19 +214,11 @@ class DetectorsPanel(QWidget):
             drawing.show_setup(setup, self._selected, marked)
         self.complaints.show_texts(complaints(setup))
         self._show_history()
-        self._show_outdated()
         self._show_canvas_box()
 
     def _show_history(self) -> None:
         self.undo_button.setEnabled(self._history.can_undo)
         self.redo_button.setEnabled(self._history.can_redo)
-
-    def _show_outdated(self) -> None:
-        run, setup = self._workbench.shown_run, self._session.setup
-        same_scan = run is not None and run.series is self._session.series
-        self.outdated.setVisible(
-            run is not None and same_scan and setup is not None and not gives_the_same(run.setup, setup)
-        )
 
     def _show_canvas_box(self) -> None:
         self.canvas_box.setChecked(self._workbench.detectors.column.is_shown)
@@ -242,6 +226,12 @@ class DetectorsPanel(QWidget):
     def _show_fit(self) -> None:
         fit = self._workbench.detectors.live.fit
         self.table.show_fit({} if fit is None else {name: figure_text(fit, i) for i, name in enumerate(fit.names)})
+        # Wrapped lines that have become more count in the height of the page only when all is laid out.
+        self._settle_soon.start()
+
+    def _settle(self) -> None:
+        self.live_box.updateGeometry()
+        self.body.updateGeometry()
 
     def _show_in_canvas(self, wanted: bool) -> None:
         column = self._workbench.detectors.column
@@ -316,6 +306,13 @@ class DetectorsPanel(QWidget):
 
     def _redo(self) -> None:
         self._history.redo()
+
+    def _timer(self, interval_ms: int, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(interval_ms)
+        timer.timeout.connect(slot)
+        return timer
 
     def _arrow(self, text: str, tip: str, slot: Callable[[], None]) -> QToolButton:
         button = QToolButton()
