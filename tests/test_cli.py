@@ -18,6 +18,7 @@ import tifffile
 from napari_sem4d import AnnularSegment, HeightMap, Region, Setup, read_sem, simulate, write_height
 from napari_sem4d.cli import main
 from napari_sem4d.io.heights import read_height
+from napari_sem4d.io.series_store import open_series
 from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.reconstruction.reconstruct import METHODS
 
@@ -296,6 +297,21 @@ def test_a_series_becomes_a_stack_in_time(series_file: str, setup_file: str, tmp
     with np.load(tmp_path / "h.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["height_nm"], stack)
         assert archive["time_s"].shape == (2,)
+
+
+def test_a_series_is_kept_in_a_folder_and_goes_on_there(
+    series_file: str, setup_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "growth"
+    command = ["reconstruct", series_file, "--setup", setup_file, "--pixel-size-nm", "20", "-o", str(folder)]
+    assert main([*command, "--method", "photometric"]) == 0
+    assert open_series(folder).height_nm.shape == (2, *SHAPE)
+    made = (folder / "frames" / "000001.json").stat().st_mtime_ns
+    assert main([*command, "--method", "photometric"]) == 0
+    assert (folder / "frames" / "000001.json").stat().st_mtime_ns == made, "what is finished is not made again"
+    capsys.readouterr()
+    assert "other settings (method)" in failure(capsys, *command, "--method", "analytic")
+    assert "only a series" in failure(capsys, *command, "--frame", "0")
 
 
 def test_one_scan_of_a_series(series_file: str, setup_file: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_sem4d.io.export import write_height
     from napari_sem4d.io.heights import read_height
     from napari_sem4d.io.sem import read_sem
+    from napari_sem4d.io.series_store import open_series
     from napari_sem4d.metrology.comparison import compare
     from napari_sem4d.metrology.tip import Tip
     from napari_sem4d.model import (
@@ -56,6 +57,7 @@ _PUBLIC = {
     ),
     "read_sem": "napari_sem4d.io.sem",
     "read_height": "napari_sem4d.io.heights",
+    "open_series": "napari_sem4d.io.series_store",
     "write_height": "napari_sem4d.io.export",
     "write_report": "napari_sem4d.report.write",
     "compare": "napari_sem4d.metrology.comparison",
@@ -83,6 +85,7 @@ __all__ = [
     "compare",
     "dynamics",
     "metrology",
+    "open_series",
     "physics",
     "read_height",
     "read_sem",
