@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QGridLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_sem4d.model import InputError
@@ -54,7 +55,7 @@ class RunsBox(QWidget):
         follow(self, self._session.deletions.changed, self._enable)
         follow(self, self._session.series_changed, self._enable)
         follow(self, workbench.result_shown, self.refresh)
-        follow(self, workbench.run_comparison.changed, self._enable)
+        follow(self, workbench.run_comparison.changed, self._fit)
         self.refresh()
 
     def _add_actions(self) -> None:
@@ -131,6 +132,18 @@ class RunsBox(QWidget):
         self.undo_action.setEnabled(bool(last))
         self.undo_action.setToolTip(f"Bring back {last or 'what was deleted last'} (Ctrl+Z)")
         self.free_action.setEnabled(self._session.deletions.size > 0)
+
+    def _fit(self) -> None:
+        self._enable()
+        QTimer.singleShot(0, self._forget_height)
+
+    def _forget_height(self) -> None:
+        # Qt asks the layouts above for their height before those below have noticed that text that wraps has gone.
+        for widget in (self.comparison_table, self.fold.body, self.fold, self):
+            layout = widget.layout()
+            if layout is not None:
+                layout.invalidate()
+        self.updateGeometry()
 
     def _show_unless_name(self, index: object) -> None:
         if self.table.currentIndex().column() != NAME:
