@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from napari_sem4d.model import HeightMap, Region, SemSeries
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.measuring import Levelling, level
+from napari_sem4d.session.store import save_session
 
 BUMP = Area(((20.0, 20.0), (20.0, 60.0), (55.0, 60.0), (55.0, 20.0)))
 CORNER = Area(((2.0, 70.0), (2.0, 90.0), (30.0, 90.0), (30.0, 70.0)))
@@ -33,9 +35,7 @@ def scan(bump: Any, tmp_path: Path) -> list[Path]:
     return bump.write(tmp_path / "scan")
 
 
-@pytest.fixture
-def measured(bump: Any, scan: list[Path], results: tuple[HeightMap, HeightMap]) -> Session:
-    """A session of files: a region, a run of the whole image that was levelled, one of the region, a failed one."""
+def make_session(bump: Any, scan: list[Path], results: tuple[HeightMap, HeightMap]) -> Session:
     session = Session()
     session.set_series(s4.read_sem(scan))
     session.set_setup(bump.setup)
@@ -50,6 +50,30 @@ def measured(bump: Any, scan: list[Path], results: tuple[HeightMap, HeightMap]) 
     session.measuring.mark("ground", CORNER)
     session.looking.add_section((10.0, 10.0), (50.0, 80.0))
     return session
+
+
+@pytest.fixture
+def measured(bump: Any, scan: list[Path], results: tuple[HeightMap, HeightMap]) -> Session:
+    """A session of files: a region, a run of the whole image that was levelled, one of the region, a failed one."""
+    return make_session(bump, scan, results)
+
+
+@pytest.fixture(scope="session")
+def model_folder(bump: Any, results: tuple[HeightMap, HeightMap], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That session, saved beside its images; the second version has another name of a run. To be copied."""
+    place = tmp_path_factory.mktemp("model")
+    session = make_session(bump, bump.write(place / "scan"), results)
+    save_session(session, place / "a.sem4d")
+    session.run_list.rename(2, "Second version")
+    save_session(session, place / "a.sem4d")
+    return place
+
+
+@pytest.fixture
+def saved_twice(model_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the folder of that session, with its images beside it."""
+    shutil.copytree(model_folder, tmp_path / "copy")
+    return tmp_path / "copy" / "a.sem4d"
 
 
 @pytest.fixture

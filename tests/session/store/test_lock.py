@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from napari_sem4d.model import InputError
-from napari_sem4d.session import Session
 from napari_sem4d.session.snapshot import Snapshot
-from napari_sem4d.session.store import open_session, save_session
+from napari_sem4d.session.store import open_session
 from napari_sem4d.session.store.folder import SessionFolder
 from napari_sem4d.session.store.lock import SessionInUse, read_holder
 
@@ -28,9 +27,8 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def saved(measured: Session, tmp_path: Path) -> Path:
-    save_session(measured, tmp_path / "a.sem4d")
-    return tmp_path / "a.sem4d"
+def saved(saved_twice: Path) -> Path:
+    return saved_twice
 
 
 def test_another_process_is_named_and_a_copy_opens(saved: Path) -> None:
@@ -45,17 +43,18 @@ def test_another_process_is_named_and_a_copy_opens(saved: Path) -> None:
     SessionFolder(saved).hold()  # the process is dead, its lock holds nobody back
 
 
-def test_two_windows_of_one_process_count_as_two(saved: Path, measured: Session) -> None:
+def test_two_windows_of_one_process_count_as_two(saved: Path) -> None:
+    snapshot = Snapshot.of(open_session(saved))
     first, second = SessionFolder(saved), SessionFolder(saved)
     first.hold()
     with pytest.raises(SessionInUse):
         second.hold()
     second.hold(take_over=True)
     with pytest.raises(InputError, match="taken over"):
-        first.save(Snapshot.of(measured))
+        first.save(snapshot)
     first.release()  # not its own any more
     assert read_holder(saved) is not None
-    second.save(Snapshot.of(measured))
+    second.save(snapshot)
     second.release()
     assert read_holder(saved) is None
 
