@@ -46,6 +46,7 @@ class ResultBox(QWidget):
         follow(self, workbench.result_shown, self.refresh)
         follow(self, LENGTHS.changed, self.refresh)
         follow(self, workbench.session.run_changed, self._note_run)
+        follow(self, workbench.session.run_list.listed, self._list_runs)
         follow(self, workbench.details.changed, self._mark)
         self.refresh()
 
@@ -195,6 +196,5 @@ class ResultBox(QWidget):
 
 
 def _run_label(run: Run) -> str:
-    part = "" if run.region is None else f", {run.region.shape[1]} × {run.region.shape[0]} px"
     levelled = ", levelled" if run.levelling else ""
-    return f"{run.id}: {run.name}, {run.method}{part}{levelled}"
+    return f"{run.id}: {run.label}{levelled}"
