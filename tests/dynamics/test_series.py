@@ -252,3 +252,13 @@ def test_a_signal_that_changes_over_the_series_is_told(growing: SemSeries, setup
     for factor, expected in ((fading, True), (np.ones_like(fading), False)):
         movie = reconstruct_series(replace(growing, full_images=steady * factor), setup, "photometric")
         assert any("mimic height" in w for w in movie.warnings) == expected
+
+
+def test_segments_recorded_one_after_the_other_are_aligned_in_every_scan(growing: SemSeries, setup: Setup) -> None:
+    in_turn = replace(growing, simultaneous=False)
+    movie = reconstruct_series(in_turn, setup, "photometric", reference_region=GROUND)
+    assert "segment_shifts_px" in movie.provenance
+    about_segments = [w for w in movie.warnings if w.startswith("segments")]
+    assert len(about_segments) == 1, "the numbers of each scan make no warning of their own"
+    together = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
+    assert np.abs(movie.height_nm - together.height_nm).max() < 6.0, "nothing had moved"

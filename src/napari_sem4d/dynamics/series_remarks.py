@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ _UNCERTAIN_DRIFT_PX = 0.2
 def remarks_on_series(
     records: Sequence[FrameRecord], datum: Datum, relative: NDArray[np.float64], time_s: NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Remarks on all frames, those of the first in full, and on what ties the frames together.
+    """Remarks on the frames, one of each kind, and on what ties them together.
 
     Parameters
     ----------
@@ -29,13 +30,19 @@ def remarks_on_series(
     time_s : (t,) float64
     """
     count = len(records)
-    seen = Counter(w for record in records for w in dict.fromkeys(record.warnings))
-    first = records[0].warnings
-    later = [f"{w} ({n} of {count} scans)" for w, n in seen.items() if w not in first]
-    remarks = [*first, *later]
+    seen = Counter(kind for record in records for kind in {_kind(w) for w in record.warnings})
+    examples = {_kind(w): w for record in reversed(records) for w in record.warnings}
+    first = {_kind(w) for w in records[0].warnings}
+    later = [f"{w} (and alike, {seen[k]} of {count} scans)" for k, w in examples.items() if k not in first]
+    remarks = [*records[0].warnings, *later]
     if count > 1:
         remarks += [*_on_datum(datum), *_on_signal(relative, time_s), *_on_drift(records)]
     return tuple(dict.fromkeys(remarks))
+
+
+def _kind(remark: str) -> str:
+    """A remark without its numbers: those differ from scan to scan."""
+    return re.sub(r"[-+]?\d[\d.]*", "#", remark)
 
 
 def _on_datum(datum: Datum) -> list[str]:
