@@ -20,7 +20,7 @@ _TIP = (
 _MARGIN = 1.2
 _ABOVE, _BELOW = 1.24, 0.2  # of the highest diode
 _BAR_PX = 6.0
-_EDGE_PX = 4.0
+_EDGE_PX, _LINE_PX = 4.0, 8.0
 _SPOT_MM = 1e-6
 _CONE_ALPHA = 40
 _FAINT_ALPHA = 70
@@ -78,7 +78,7 @@ class ColumnFromSide(ColumnDrawing):
             path = polyline([(side * x, y) for x, y in (*corners, corners[0])])
             self.scene().addPath(path, self.pen(self.ink, 0.8), QBrush(grey))
         x = shown.left() + _EDGE_PX * self.px_mm
-        self.words(f"WD {low:.4g} mm", x, low, "left")
+        self.words(f"WD {low:.4g} mm", x, low - _LINE_PX * self.px_mm, "left")
 
     def _draw_specimen(self, setup: Setup, half: float) -> None:
         rise = math.tan(math.radians(setup.stage_tilt_deg)) * math.sin(math.radians(self.azimuth_deg))
@@ -86,7 +86,7 @@ class ColumnFromSide(ColumnDrawing):
         ends = [(side * half * math.cos(angle), side * half * math.sin(angle)) for side in (-1.0, 1.0)]
         self.line(ends, self.pen(self.ink, 4.0))
         tilt = f", tilt {setup.stage_tilt_deg:.4g}°" if setup.stage_tilt_deg else ""
-        self.words(f"specimen{tilt}", -half, -8 * self.px_mm if rise > -0.2 else 8 * self.px_mm, "left")
+        self.words(f"specimen{tilt}", -half, min(z for _, z in ends) - _LINE_PX * self.px_mm, "left")
 
     def _draw_part(self, index: int) -> None:
         part = self.parts[index]
