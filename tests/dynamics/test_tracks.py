@@ -77,10 +77,10 @@ def test_pits_are_islands_upside_down(seen, found):
 
 
 def test_islands_that_touch_can_be_kept_apart(seen):
-    early = replace(seen, height_nm=seen.height_nm[:10], sigma_nm=seen.sigma_nm[:10], time_s=seen.time_s[:10])
+    early = replace(seen, height_nm=seen.height_nm[:9], sigma_nm=seen.sigma_nm[:9], time_s=seen.time_s[:9])
     apart = follow_objects(early, apart=True)
     assert apart.count("coalescence") == 0
-    assert sorted({r.label for r in apart.rows if r.frame == 9}) == [1, 2, 3, 4]
+    assert sorted({r.label for r in apart.rows if r.frame == 8}) == [1, 2, 3, 4]
 
 
 def test_grains_cover_everything(seen):

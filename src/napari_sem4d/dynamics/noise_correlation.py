@@ -63,6 +63,22 @@ class NoiseCorrelation:
         covariance[diagonal] = np.maximum(covariance[diagonal], least)
         return np.asarray(0.5 * (covariance + covariance.T))
 
+    def slope_noise(self, blur_px: float) -> float:
+        """Return the standard deviation of a central difference, per pixel, of heights with errors of 1.
+
+        Parameters
+        ----------
+        blur_px : float
+            Standard deviation of the Gaussian over which the heights are averaged before.
+        """
+        count = 128
+        spectrum = np.abs(
+            np.fft.fft2(self.kernel, (count, count))
+        )  # a correlation is symmetric: its phase is the shift
+        k = 2.0 * np.pi * np.fft.fftfreq(count)
+        passed = np.exp(-(blur_px**2) * (k[:, None] ** 2 + k[None, :] ** 2)) * np.sin(k[None, :]) ** 2
+        return float(np.sqrt(np.mean(spectrum * passed)))
+
 
 def _lags(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     """Sums of products of pixels by how far they lie apart, up to ``reach``."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import regionprops
-from skimage.morphology import h_maxima
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import expand_labels, watershed
 
 from napari_sem4d.dynamics.ground import Above, Map
@@ -23,7 +23,6 @@ Labels = NDArray[np.int32]
 _LEAST_PIXELS = 9
 _FOOT_PX = 3  # around an object that belongs to its volume: its foot is below the threshold
 _SADDLE = 8.0  # standard deviations by which a top rises above a saddle: noise alone makes 5 on a wide level top
-_LEVELS = 4.0  # a standard deviation, for tops that stand out
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +87,11 @@ def segmented(above: Above, kind: ObjectKind, apart: bool) -> Labels:
     mask = known if kind == "grains" else above.objects
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     if apart or kind == "grains":
-        levels = np.rint(_LEVELS * above.smooth_nm / above.noise_nm).clip(-(2**30), 2**30).astype(np.int32)
-        tops, _ = ndimage.label(
-            h_maxima(np.where(mask, levels, levels.min()), int(_LEVELS * _SADDLE)) > 0, np.ones((3, 3))
-        )
+        levels = np.where(mask, above.smooth_nm / above.noise_nm, 0.0)
+        levels[~mask] = levels.min()
+        # h-maxima; skimage's own function tells two tops of one height apart that no saddle parts
+        filled = reconstruction(levels - _SADDLE, levels)
+        tops, _ = ndimage.label(local_maxima(filled) & mask, np.ones((3, 3)))
         whole = labels
         labels = watershed(-levels, np.where(mask, tops, 0), mask=mask)
         left = mask & (labels == 0)  # too low to have a top of its own
