@@ -31,6 +31,7 @@ from napari_sem4d.report.subject import Subject
 from napari_sem4d.report.write import write_subject
 from napari_sem4d.session.measuring import level, read_figures, table_text
 from napari_sem4d.session.references import Reference
+from napari_sem4d.session.run_comparison import difference_rows
 from napari_sem4d.session.samples import sample_path
 from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
@@ -54,6 +55,7 @@ IN_LIGHT = (
     "session",
     "export",
     "afm_difference",
+    "runs",
     "look_facets",
     "look_surface",
     "section",
@@ -283,7 +285,52 @@ def ellipse(camera: Photographer) -> None:
     camera.reconstruct()
     bench.result.show_map()
     camera.take("ellipse")
-    bench.scan.drop("region")
+    delete_regions(camera)
+
+
+def delete_regions(camera: Photographer) -> None:
+    """Take the drawn regions out of the list and off the scan."""
+    session = camera.dock.workbench.session
+    camera.dock.workbench.scan.drop("region")
+    session.delete_regions([region.id for region in session.regions.all])
+
+
+def compare_regions(theme: str) -> None:
+    """Reconstruct two regions by two methods one after another, and look at both results of one side by side."""
+    camera = Photographer(theme)
+    dock, bench = camera.dock, camera.dock.workbench
+    session = bench.session
+    camera.open(sample_path("islands.tif"))
+    session.set_setup(Setup.from_json(sample_path("islands_setup.json")))
+    dock.show_step(2)
+    panel = dock.reconstruct_panel
+    panel.regions_box.draw_buttons["rectangle"].click()
+    layer = bench.scan.regions.layer
+    layer.add_rectangles(np.array([[40.0, 60.0], [40, 200], [160, 200], [160, 60]]))
+    layer.add_ellipses(np.array([[200.0, 220.0], [200, 380], [340, 380], [340, 220]]))
+    first, second = session.regions.all
+    session.regions.rename(first.id, "large island")
+    session.regions.rename(second.id, "edge")
+    camera.take("regions")
+    for method in ("photometric", "vift"):
+        for region in session.regions.all:
+            session.regions.choose(region.id)
+            session.method = method
+        panel.regions_box.all_button.click()
+        camera.wait(lambda: not bench.queue.is_going_on and bench.shown_run is session.current_run)
+    box = panel.runs_box
+    box.fold.toggle.click()
+    rows = box.table.selectionModel()
+    box.table.selectRow(1)
+    rows.select(box.model.index(3, 0), rows.SelectionFlag.Select | rows.SelectionFlag.Rows)
+    box.compare_action.trigger()
+    camera.wait(lambda: bench.run_comparison.is_there)
+    camera.pause(0.5)
+    dock.pages.currentWidget().ensureWidgetVisible(box.comparison_table)
+    camera.take("runs")
+    print("\n".join("\t".join(row) for row in difference_rows(bench.run_comparison.comparison)))
+    bench.run_comparison.leave()
+    camera.viewer.close()
 
 
 def converge(camera: Photographer) -> None:
@@ -421,7 +468,7 @@ def photograph(theme: str) -> None:
     camera.take("rectangle")
     camera.reconstruct()
     camera.take("rectangle_surface")
-    dock.workbench.scan.drop("region")
+    delete_regions(camera)
     ellipse(camera)
     measure(camera)
     look(camera)
@@ -448,6 +495,7 @@ def main() -> int:
             for theme in THEMES:
                 photograph(theme)
                 keep_session(theme)
+                compare_regions(theme)
     finally:
         get_settings().appearance.theme = before
     return 0
