@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
 
 _MOST_SIDE = 1024  # pixels of the map that contour lines are drawn of
+_MOST_PIECES = 20_000
 _LINE_COLORS = WHITE, BLACK  # on maps that begin with a dark colour, on others
 _DARK_MAPS = ("plasma", HEIGHT_COLORMAP)
 _LINE_WIDTH = 1 / 500  # of the width of the map
@@ -50,12 +52,13 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """What was worked out: the look, contour lines (n, 2, 2) in nm on the map, and their interval."""
+    """What was worked out: the look, contour lines (n, 2, 2) in nm on the map, their interval, and a layer of them."""
 
     wish: _Wish
     look: Drape | None
     lines: NDArray[np.float32] | None
     contour_step: float | None
+    layer: Vectors | None = None
 
 
 class LookView:
@@ -96,6 +99,7 @@ class LookView:
         self._followed: ResultView | None = None
         self._turns: Turns | None = None
         self._axis: ZAxis | None = None
+        self._line_color = ""
         self._looking.changed.connect(self.refresh)
         self._looking.changed.connect(self._show_axis)
         workbench.result_shown.connect(self._follow_result)
@@ -122,7 +126,7 @@ class LookView:
 
     def _make(self, wish: _Wish) -> None:
         self._making = Computation(
-            lambda progress, should_stop: _picture_of(wish),
+            lambda progress, should_stop: _picture_of(wish, needs_layer=self.lines is None),
             on_result=self._take,
             on_error=self._fail,
         )
@@ -243,23 +247,17 @@ class LookView:
             if self.lines is not None and self.lines.visible:
                 self.lines.visible = False
             return
-        color = _LINE_COLORS[0 if picture.look is None or picture.look.colormap in _DARK_MAPS else 1]
+        width = view.heights.width_nm * _LINE_WIDTH
         if self.lines is None or self.lines not in self._viewer.layers:
-            self.lines = Vectors(
-                picture.lines,
-                vector_style="line",
-                edge_color=color,
-                edge_width=view.heights.width_nm * _LINE_WIDTH,
-                opacity=0.8,
-                axis_labels=("y", "x"),
-                units=("nm", "nm"),
-            )
+            self.lines, self._line_color = picture.layer or _line_layer(picture.lines), _LINE_COLORS[0]
             self._insert(self.lines, view, above=2)
-        else:
-            if self.lines.data is not picture.lines:
-                self.lines.data = picture.lines
-            self.lines.edge_color = color
-            self.lines.edge_width = view.heights.width_nm * _LINE_WIDTH
+        elif self.lines.data is not picture.lines:
+            self.lines.data = picture.lines
+        if self.lines.edge_width != width:
+            self.lines.edge_width = width
+        dark = picture.look is None or picture.look.colormap in _DARK_MAPS
+        if (color := _LINE_COLORS[0 if dark else 1]) != self._line_color:
+            self.lines.edge_color = self._line_color = color
         self.lines.translate = view.heights.origin_nm
         self.lines.name = f"{view.heights.name} lines every {picture.contour_step:g} {view.heights.unit}"
         if not self.lines.visible:
@@ -298,7 +296,7 @@ class LookView:
         take_out(self._viewer, layers)
 
 
-def _picture_of(wish: _Wish) -> _Picture:
+def _picture_of(wish: _Wish, needs_layer: bool) -> _Picture:
     result = frame_map(wish.run, wish.frame)
     if result is None:
         raise ValueError("a run that is done has a result")
@@ -309,7 +307,8 @@ def _picture_of(wish: _Wish) -> _Picture:
     if not style.contours:
         return _Picture(wish, look, None, None)
     step, lines = _lines_of(result, style.contour_step)
-    return _Picture(wish, look, lines, step)
+    # a layer of so many pieces takes 0.1 s to make: not in the GUI thread
+    return _Picture(wish, look, lines, step, _line_layer(lines) if needs_layer and len(lines) else None)
 
 
 def _lines_of(result: HeightMap, wanted_step: float | None) -> tuple[float, NDArray[np.float32]]:
@@ -320,12 +319,27 @@ def _lines_of(result: HeightMap, wanted_step: float | None) -> tuple[float, NDAr
     some = height[np.isfinite(height)]
     low, high = np.percentile(some, (0.5, 99.5)) if some.size else (0.0, 0.0)
     step = wanted_step or round_interval(float(high - low))
-    pieces = []
+    lines = _pieces(height, step, thin, result.pixel_size_nm)
+    while len(lines) > _MOST_PIECES:  # each holds the window for a microsecond or more, and nobody sees so many
+        thin = max(thin + 1, math.ceil(thin * len(lines) / _MOST_PIECES))
+        height, _ = block_mean(result.height_nm, known, thin)
+        lines = _pieces(height, step, thin, result.pixel_size_nm)
+    return step, lines
+
+
+def _pieces(height: NDArray[np.float32], step: float, thin: int, pixel_size_nm: float) -> NDArray[np.float32]:
+    """Start and way (y, x) in nm of all pieces of contour lines of a map of which each pixel stands for ``thin``."""
+    pieces = [np.zeros((0, 2, 2))]
     for _, line in contour_lines(height, step):
-        places = (line * thin + (thin - 1) / 2) * result.pixel_size_nm
+        places = (line * thin + (thin - 1) / 2) * pixel_size_nm
         pieces.append(np.stack([places[:-1], np.diff(places, axis=0)], axis=1))
-    lines = np.concatenate(pieces) if pieces else np.zeros((0, 2, 2))
-    return step, lines.astype(np.float32)
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def _line_layer(lines: NDArray[np.float32]) -> Vectors:
+    return Vectors(
+        lines, vector_style="line", edge_color=_LINE_COLORS[0], opacity=0.8, axis_labels=("y", "x"), units=("nm", "nm")
+    )
 
 
 def _look_layer(look: Drape) -> Image:

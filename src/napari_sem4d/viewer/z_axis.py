@@ -14,28 +14,29 @@ from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.session.data_colors import MAGENTA
 
 _COLOR = MAGENTA  # seen on dark and light, and in no map of ours
-_WIDEST = 10.0  # of the step, times the span: a surface about zero needs two gaps at any step
+_COARSER = (2.0, 2.5, 4.0, 5.0, 10.0, 20.0)  # times the finest step; only those that are round count
 _MOST_TICKS, _SHARE_OF_WIDTH = 6, 0.055  # numbers closer to each other would overlap
 _LINE_WIDTH, _TICK_LENGTH = 1 / 250, 1 / 40  # of the width of the map
 _LETTERS = {"size": 10, "color": _COLOR, "anchor": "center"}
 
 
 def z_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
-    """Return round heights that enclose a surface, so far apart that there are no more gaps than ``most``."""
-    step = round_interval(high - low)
-    while _gaps(low, high, step) > max(most, 1) and step < _WIDEST * (high - low):
-        step = next(wider * step for wider in (2, 2.5) if _is_round(wider * step))
-    first = math.floor(low / step + 1e-9)
-    return (first + np.arange(_gaps(low, high, step) + 1)) * step
+    """Return round heights on a surface: at least two, and else no more gaps between them than ``most``."""
+    finest = round_interval(high - low)
+    ticks = _multiples(low, high, finest)
+    for factor in _COARSER:
+        step = finest * factor
+        coarser = _multiples(low, high, step)
+        if len(ticks) - 1 <= most or len(coarser) < 2:
+            break
+        if float(f"{step:e}".partition("e")[0]) in (1.0, 2.0, 5.0):
+            ticks = coarser
+    return ticks
 
 
-def _gaps(low: float, high: float, step: float) -> int:
-    return max(math.ceil(high / step - 1e-9) - math.floor(low / step + 1e-9), 1)
-
-
-def _is_round(step: float) -> bool:
-    digit = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
-    return any(abs(digit - allowed) < 1e-6 for allowed in (1, 2, 5))
+def _multiples(low: float, high: float, step: float) -> NDArray[np.float64]:
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return np.arange(first, last + 1) * step
 
 
 class ZAxis:
@@ -95,7 +96,8 @@ class ZAxis:
         left = origin_nm[1] + float(mesh.vertices[:, 2].min()) - length
         heights = ticks * stretch
         feet = np.column_stack([heights, np.full_like(heights, near), np.full_like(heights, left)])
-        strokes = [(feet[0], feet[-1] - feet[0]), *((foot, np.array([0.0, 0.0, -length])) for foot in feet)]
+        ends = np.array([[bound * stretch, near, left] for bound in (low, high)])
+        strokes = [(ends[0], ends[1] - ends[0]), *((foot, np.array([0.0, 0.0, -length])) for foot in feet)]
         self.lines.data = np.array(strokes)
         self.lines.edge_width = width_nm * _LINE_WIDTH
         names = [f"{tick:g}" for tick in ticks]

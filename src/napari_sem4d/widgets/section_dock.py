@@ -113,7 +113,8 @@ class SectionDock(QWidget):
             lines += [
                 f"1: {left:.4g} ± {left_sigma:.2g} {unit} at {first:.4g} nm",
                 f"2: {right:.4g} ± {right_sigma:.2g} {unit} at {second:.4g} nm",
-                f"{abs(second - first):.4g} nm apart, <b>step {figure_text(step)}</b>",
+                f"{abs(second - first):.4g} nm apart",
+                f"<b>Step {figure_text(step)}</b>",
             ]
         self.plot.show_cursors(self._cursors, heights)
         self.words.setText("<br>".join(lines))
