@@ -217,6 +217,11 @@ def test_runs_are_compared_side_by_side_and_the_canvas_comes_back(hands: Hands) 
     assert after[0] == pytest.approx(before[0])
     assert after[1] == pytest.approx(before[1])
     assert after[2] == before[2]
+    hands.runs.compare_action.trigger()
+    window.wait_until(lambda: view.is_there)
+    window.click(window.dock.reconstruct_panel.result_box.map_button)  # whoever looks elsewhere leaves it, too
+    assert view.comparison is None
+    assert window.workbench.result.height.visible
 
 
 def test_a_deleted_run_leaves_canvas_and_memory(hands: Hands) -> None:

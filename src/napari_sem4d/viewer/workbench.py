@@ -26,8 +26,8 @@ from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.opening import Opening
 from napari_sem4d.viewer.preferences import follow_preferences
-from napari_sem4d.viewer.region_queue import RegionQueue
 from napari_sem4d.viewer.probe import Probe
+from napari_sem4d.viewer.region_queue import RegionQueue
 from napari_sem4d.viewer.result_view import Prepared, ResultView
 from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
@@ -211,6 +211,7 @@ class Workbench:
 
     def show_detail(self, detail: Detail) -> None:
         """Show images or mask of the shown result."""
+        self.run_comparison.leave()
         if self.shown_run is not None and self.result is not None:
             self.details.show(detail, self.shown_run, self.result)
 
@@ -246,6 +247,7 @@ class Workbench:
     def draw(self, purpose: Purpose, form: Form | None = None) -> None:
         """Let the user draw the region to reconstruct, the level area or where a reference object is."""
         self.details.hide("images")
+        self.run_comparison.leave()
         try:
             self.scan.draw(purpose, form)
         except InputError as error:

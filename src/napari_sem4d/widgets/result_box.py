@@ -180,6 +180,7 @@ class ResultBox(QWidget):
         if view is None:
             return
         self._workbench.details.hide("images")
+        self._workbench.run_comparison.leave()
         if dimensions == 3:
             view.show_surface()
         else:
