@@ -110,7 +110,7 @@ def test_without_its_images_results_open_and_find_brings_the_scan_back(
     wait_saved(window)
     window.dock.show_step(0)
     window.click(box.new_button)
-    window.wait_until(lambda: len(window.viewer.layers) == 0)
+    window.wait_until(lambda: len(window.viewer.layers) == 0 and not window.workbench.busy)
     assert (window.session.runs, window.session.series, saving.name) == ((), None, "")
 
     shutil.move(tmp_path / "scan", tmp_path / "archive")

@@ -99,6 +99,7 @@ class SessionBench:
         self._not_later_s = 0.0
         self._restoring = False
         self._look: ViewState | None = None
+        self._showing = False
         self._last_view: ViewState | None = None
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -391,7 +392,7 @@ class SessionBench:
     ) -> None:
         workbench = self._workbench
         self.problems, self._look, self._last_view = problems, look, None
-        self._restoring = True
+        self._restoring = self._showing = True
         try:
             workbench.forget_result()
             workbench.afm.remove()
@@ -418,34 +419,36 @@ class SessionBench:
         finally:
             self._restoring = False
         wanted = 0 if look is None else look.shown_run
-        run = self._session.run_list.get(wanted) or self._session.last_result
-        if run is not None and run.result is not None and (look is None or look.shown_run):
+        run = self._session.run_list.get(wanted)
+        if run is None or run.result is None:  # saved before it was shown
+            run, self._look = self._session.last_result, None
+        if run is not None:
             workbench.show_run(run)
             self._when(lambda: workbench.shown_run is run, self._give_look)
         else:
+            self._look = look
             self._give_look()
 
     def _give_look(self) -> None:
         look, result = self._look, self._workbench.result
-        if look is None:
-            return
-        if result is not None and look.exaggeration is not None and result.exaggeration != look.exaggeration:
-            result.set_exaggeration(look.exaggeration)
-        self._viewer.dims.ndisplay = look.displayed_dimensions
-        give_layers_look(self._viewer, look)
-        self._when(lambda: True, lambda: self._give_camera(look))
+        if look is not None:
+            if result is not None and look.exaggeration is not None and result.exaggeration != look.exaggeration:
+                result.set_exaggeration(look.exaggeration)
+            self._viewer.dims.ndisplay = look.displayed_dimensions
+            give_layers_look(self._viewer, look)
+        self._when(lambda: True, self._end_showing)
 
-    def _give_camera(self, look: ViewState) -> None:
-        if self._look is look:
+    def _end_showing(self) -> None:
+        look, self._look, self._showing = self._look, None, False
+        if look is not None:
             give_layers_look(self._viewer, look)  # turning to 2D shows images again, a turn later
             give_camera(self._viewer, look)
-            self._look = None
-            self.changed.emit()
+        self.changed.emit()
 
     @property
     def is_restoring(self) -> bool:
         """Whether the window does not look yet as it did when the session was saved."""
-        return self._look is not None
+        return self._showing
 
     # Leaving -------------------------------------------------------------------------------------------------
 

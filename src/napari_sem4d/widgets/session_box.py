@@ -123,8 +123,6 @@ class SessionBox(QWidget):
         free = not saving.is_opening and not self._workbench.busy
         self.new_button.setEnabled(free)
         self.open_button.setEnabled(free)
-        self.save_button.setEnabled(not saving.is_saving)
-        self.save_as_button.setEnabled(not saving.is_saving)
         self.in_use.setText(str(saving.in_use) if saving.in_use is not None else "")
         self.question.setVisible(saving.in_use is not None)
         absent = saving.absent
