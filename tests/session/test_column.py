@@ -113,7 +113,7 @@ def test_what_cannot_be_is_named() -> None:
     assert complaints(setup) == ()
     (overlap,) = complaints(with_value(setup, parts(setup)[0], "turn", 75.0))
     assert "A and B overlap" in overlap
-    tiny = setup.model_copy(update={"detectors": (*setup.detectors[:3], quadrant("D", 315.0, outer_radius_mm=1.501))})
+    tiny = setup.model_copy(update={"detectors": (*setup.detectors[:3], quadrant("D", 315.0, outer_radius_mm=1.5001))})
     assert any("D sees nothing" in words for words in complaints(tiny))
     right = Setup(detectors=tuple(quadrant(n, a, span_deg=20.0) for n, a in (("A", 0.0), ("B", 40.0), ("C", 320.0))))
     assert any("on one side" in words for words in complaints(right))
