@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_sem4d import SemSeries
+from napari_sem4d.model import HeightSeries
+
 pytestmark = [pytest.mark.gui, pytest.mark.flaky(reruns=1)]
 
 
@@ -72,3 +75,42 @@ def test_looks_light_and_lines_on_map_and_surface(window: Any, bump: Any, tmp_pa
     window.click(window.dock.reconstruct_panel.result_box.map_button)
     assert not any("z scale" in layer.name for layer in window.viewer.layers)
     assert told == []
+
+
+def test_looks_sections_and_probe_follow_the_time_slider_and_the_next_result(window: Any, told: list[str]) -> None:
+    _, columns = np.mgrid[:60, :80]
+    tilted = np.stack([factor * 2.0 * columns for factor in (1, 2, 3)]).astype(np.float32)  # 5.7, 11.3, 16.7 degrees
+    series = SemSeries.from_arrays(np.zeros((3, 4, 60, 80), np.uint8), 20.0, detector_names=list("ABCD"))
+    window.workbench.opening.open_series(series)
+    window.wait_until(lambda: window.session.series is series and not window.workbench.busy)
+    movie = HeightSeries(tilted, np.ones_like(tilted), series.time_s, 20.0, "geometry", 0.05)
+    show(window, movie)
+    bench, looking = window.workbench, window.session.looking
+    looking.choose(look="slope")
+    looking.add_section((30.0, 10.0), (30.0, 60.0))
+    bench.result.show_map()
+    for frame in (2, 0, 1):
+        window.viewer.dims.set_current_step(0, frame)
+        window.wait_until(lambda: bench.looks.is_there and bench.looks.layer is not None)
+        slope = np.degrees(np.arctan(0.1 * (frame + 1)))
+        window.wait_until(lambda slope=slope: abs(float(np.median(bench.looks.layer.data)) - slope) < 0.01)
+        assert np.ptp(bench.sections.found[0].profile.height) == pytest.approx(100.0 * (frame + 1), rel=1e-3)
+        np.testing.assert_allclose(bench.sections.found[0].profile.sigma, 1.0)  # that of the frame: no samples
+    box = window.dock.reconstruct_panel.result_box.look_box
+    assert box.look_combo.findData("brightness") < 0  # a series has none
+    assert box.look_combo.currentData() == "slope"
+
+    looking.choose(look="curvature")
+    show(window, HeightSeries(tilted[:, ::-1] * 0, np.ones_like(tilted), series.time_s, 20.0, "arbitrary", np.nan))
+    window.wait_until(lambda: bench.looks.is_there and bench.looks.look is not None)
+    assert "a.u." in bench.looks.look.title
+    assert looking.sections  # the same line through the next result
+    assert bench.sections.found[0].profile.unit == "a.u."
+    assert told == []
+
+
+def show(window: Any, result: HeightSeries) -> None:
+    run = window.session.start_run()
+    window.session.finish_run(run.id, result)
+    window.workbench.show_run(window.session.current_run)
+    window.wait_until(lambda: window.workbench.shown_run is not None and window.workbench.shown_run.id == run.id)

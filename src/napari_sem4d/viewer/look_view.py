@@ -103,7 +103,6 @@ class LookView:
         self._looking.changed.connect(self.refresh)
         self._looking.changed.connect(self._show_axis)
         workbench.result_shown.connect(self._follow_result)
-        viewer.dims.events.current_step.connect(self.refresh)
         viewer.layers.events.removed.connect(self._note_removal)
 
     @property
@@ -114,7 +113,7 @@ class LookView:
 
     # Working it out ------------------------------------------------------------------------------------------
 
-    def refresh(self, event: object = None) -> None:
+    def refresh(self) -> None:
         """Show what is chosen, if it is not there yet."""
         wish, view = self._wish(), self._bench.result
         if wish is None or view is None:
@@ -167,6 +166,7 @@ class LookView:
             self._followed = view
             view.display_changed.connect(self._follow_display)
             view.stretched.connect(self.refresh)
+            view.frame_changed.connect(self.refresh)
             view.stretched.connect(self._show_axis)
         if view is None:
             self.forget()

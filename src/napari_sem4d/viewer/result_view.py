@@ -121,10 +121,13 @@ class ResultView(QObject):
         Whether the display is 3D now, whoever has turned it.
     stretched
         Another exaggeration.
+    frame_changed
+        The time slider stands at another frame of a series.
     """
 
     display_changed = Signal(bool)
     stretched = Signal()
+    frame_changed = Signal()
 
     def __init__(self, viewer: Any, prepared: Prepared, hidden: Sequence[Layer] = ()) -> None:
         super().__init__()
@@ -557,8 +560,10 @@ class ResultView(QObject):
             return
         point = np.asarray(self._viewer.dims.point)[-self.height.ndim :]
         frame = round(float(self.height.world_to_data(point)[0]))
-        self._wanted_frame = min(max(frame, 0), len(self.heights) - 1)
+        before, self._wanted_frame = self._wanted_frame, min(max(frame, 0), len(self.heights) - 1)
         self._show_time(True)
+        if self._wanted_frame != before:
+            self.frame_changed.emit()
         # The play button drops frames to hold its rate: only the last wanted frame is drawn.
         if self.is_3d and self._wanted_frame != self.shown_frame:
             self.is_at_rest = False

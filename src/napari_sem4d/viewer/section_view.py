@@ -58,11 +58,11 @@ class SectionView:
         self._read: dict[Section, SectionHeights | None] = {}
         self._read_on: tuple[HeightMap | None, NDArray[np.float32] | None] = None, None
         self._frame: tuple[object, int, HeightMap | None] = None, 0, None
+        self._followed: ResultView | None = None
         self._looking.sections_changed.connect(self.refresh)
-        workbench.result_shown.connect(self.refresh)
+        workbench.result_shown.connect(self._follow_result)
         workbench.session.afm.changed.connect(self.refresh)
         workbench.session.series_changed.connect(self._follow_scan)
-        viewer.dims.events.current_step.connect(self._follow_time)
         viewer.mouse_drag_callbacks.append(self._drag)
         viewer.layers.events.removed.connect(self._note_removal)
 
@@ -100,10 +100,12 @@ class SectionView:
         check = self._bench.session.afm.check
         return None if check is None or check.result is not shown else check.comparison.reference_nm
 
-    def _follow_time(self, event: object = None) -> None:
+    def _follow_result(self) -> None:
         view = self._bench.result
-        if self._looking.sections and view is not None and view.wanted_frame != self._frame[1]:
-            self.refresh()
+        if view is not None and view is not self._followed:
+            self._followed = view
+            view.frame_changed.connect(self.refresh)
+        self.refresh()
 
     def _follow_scan(self) -> None:
         if self._bench.session.series is not self._series:
