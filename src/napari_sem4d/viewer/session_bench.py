@@ -94,6 +94,7 @@ class SessionBench:
         self._hashes = Hashes()
         self._opening: Computation[Any] | None = None
         self._saving: Computation[SessionDocument] | None = None
+        self._queued: SessionFolder | None = None
         self._changes = 0
         self._saved_changes = 0
         self._not_later_s = 0.0
@@ -127,8 +128,8 @@ class SessionBench:
 
     @property
     def is_saving(self) -> bool:
-        """Whether it is being written."""
-        return self._saving is not None
+        """Whether it is being written, or about to be."""
+        return self._saving is not None or self._queued is not None
 
     @property
     def is_opening(self) -> bool:
@@ -185,8 +186,17 @@ class SessionBench:
     ) -> None:
         """Write what is there now in the background; ``tell`` whether a failure is shown once more."""
         if self._saving is not None:
-            self._when(lambda: self._saving is None, lambda: self._save_changes(tell=tell, saved=saved, failed=failed))
+            if self._queued is not None and saved is None:
+                return  # what waits already takes these changes along
+            self._queued = folder_then = self.folder
+
+            def go_on() -> None:
+                if self._queued is folder_then:  # else another session is open by now
+                    self._save_changes(tell=tell, saved=saved, failed=failed)
+
+            self._when(lambda: self._saving is None, go_on)
             return
+        self._queued = None
         self._timer.stop()
         snapshot, changes = Snapshot.of(self._session), self._changes
         if self.folder is None:
@@ -457,7 +467,8 @@ class SessionBench:
         self._timer.stop()
         folder, self.folder, self.saved_at, self.failure = self.folder, None, None, ""
         snapshot = Snapshot.of(self._session)
-        wanted = self.has_changes and not snapshot.is_empty
+        wanted = (self.has_changes or self._queued is not None) and not snapshot.is_empty
+        self._queued = None
         if wanted and folder is None:
             folder = _new_place(self._hashes)
         _finish(folder, snapshot if wanted else None, self._view())
@@ -472,7 +483,7 @@ class SessionBench:
         """Save what is not saved yet and let go of the folder: the window closes."""
         self._timer.stop()
         folder, snapshot = self.folder, Snapshot.of(self._session)
-        self.folder = None
+        self.folder = self._queued = None
         if folder is None and snapshot.runs and self.has_changes:
             folder = _new_place(self._hashes)
         # nothing was computed: nobody misses it
