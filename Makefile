@@ -39,8 +39,7 @@ docs: setup ## make the pictures of the guide again from the running program
 	@bash scripts/with_display $(BIN)/python docs/make_screenshots.py
 	@bash scripts/with_display $(BIN)/python docs/make_calibration_pictures.py
 
-figures: ## make the figures of the pages on physics and reconstruction again, some minutes
-	@bash scripts/bootstrap docs
+figures: setup ## make the figures of the pages on physics and reconstruction again, some minutes
 	@$(BIN)/python docs/make_physics_figures.py
 	@$(BIN)/python docs/make_reconstruction_figures.py
 
