@@ -31,11 +31,12 @@ _AWAY_PX = 6  # from what has ever changed: there a growing surface changes the 
 _LEAST_SPREAD = 0.35  # of the compared pixels along both axes, whole scan from -1 to 1: 0.58
 _FEWEST_SETTLED = 0.05  # of the scan
 _GUESS_SIGMA_PX = 1.0  # of the first guess, which holds where the images tell nothing
-_UNCERTAIN_PX = 0.45  # beyond, the first guess stays
+_UNCERTAIN_PX = 0.45  # beyond, what has changed is asked, too
 _NOISE_MARGIN = 1.03  # on the gradients of noise: what is left of them by chance is no structure
 _FEWEST_PIXELS = 64
 _ENOUGH_PX = 0.1  # a named region that fixes the drift to this is used alone
 _NEAR_PX = 1.5  # that gradients reach from the scan before
+_OUTSTANDING = 6.0  # standard deviations of the correlation: a peak that noise does not make
 _BETTER = 0.93  # of the distance of the scan: what noise alone does not bring
 _PEAKS, _PEAK_PX = 4, 5  # of the correlation, which are tried, and how far they lie apart
 _FINE_BAND, _COARSE_BAND = 1.5, 8.0  # pixels: structures between them lead to the first guess
@@ -136,14 +137,15 @@ class FrameTracker:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         """Drift, gains and sigma of a scan, from the guess that leads to the best fit of most of it."""
         tried = []
-        for guess in self._guesses(scan, should_stop):
+        likeness = self._likeness(scan, should_stop)
+        for guess in self._guesses(scan, likeness, should_stop):
             found = _Solution(guess, self._first_gains(scan), math.inf)
             if self._region is not None:
                 found = self._solve(scan, guess, found.relative, self._region, should_stop)
             if not found.sigma <= _ENOUGH_PX / self._step:  # a named region is asked alone if it says enough
                 found = self._solve(scan, guess, found.relative, np.ones(self._count.shape, np.bool_), should_stop)
-            if found.sigma > _UNCERTAIN_PX / self._step:  # nothing stands still: better no step than a random one
-                found = replace(found, drift=guess)
+            if found.sigma > _UNCERTAIN_PX / self._step:  # too little stands still: what grows must tell
+                found = replace(found, drift=_highest(likeness, guess))
             tried.append((self._distance(scan, found, should_stop), found))
         best = min(tried, key=lambda pair: pair[0])[1]
         return best.drift, best.relative, best.sigma
@@ -156,15 +158,21 @@ class FrameTracker:
         rest = (moved - reference) / np.nanmean(np.abs(reference), axis=(1, 2), keepdims=True)
         return float(np.nanmedian((rest**2).mean(axis=0)))
 
-    def _guesses(self, scan: Image, should_stop: Callable[[], bool] | None) -> list[NDArray[np.float64]]:
-        """The drift of the scan before, and the one by which most structures of all segments would have moved."""
+    def _likeness(self, scan: Image, should_stop: Callable[[], bool] | None) -> NDArray[np.float64]:
+        """Correlation (y, x) of the structures of all segments with the reference, by whole pixels of drift."""
         shape = (scan.shape[1], scan.shape[2])
-        product = np.zeros((shape[0], shape[1] // 2 + 1), np.complex64)
+        product = np.zeros((shape[0], shape[1] // 2 + 1), np.complex128)
         for reference, moving in zip(self._mean, scan, strict=True):
             stop_if_asked(should_stop)
             first, second = fft.rfft2(_band(reference)), fft.rfft2(_band(moving))
             product += np.conj(first) * second / (np.linalg.norm(first) * np.linalg.norm(second) + 1e-30)
-        likeness = fft.irfft2(product, shape)
+        return np.asarray(fft.irfft2(product, shape), np.float64)
+
+    def _guesses(
+        self, scan: Image, likeness: NDArray[np.float64], should_stop: Callable[[], bool] | None
+    ) -> list[NDArray[np.float64]]:
+        """The drift of the scan before, and the peak of the likeness that fits most of the scan better, if any."""
+        shape = likeness.shape
         highest = np.flatnonzero(likeness == ndimage.maximum_filter(likeness, _PEAK_PX, mode="wrap"))
         highest = highest[np.argsort(likeness.ravel()[highest])[::-1][:_PEAKS]]
         peaks = np.stack(np.unravel_index(highest, shape), axis=1)
@@ -348,6 +356,22 @@ def _photometry(moved: Image, reference: Image, settled: NDArray[np.bool_]) -> N
     freedom = 2 * len(moved)
     relative[:, 1:] *= max(0.0, 1.0 - (freedom + 2 * math.sqrt(2 * freedom)) / max(chi_square, 1e-30))
     return relative
+
+
+def _highest(likeness: NDArray[np.float64], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Drift of the highest likeness, by a parabola through its neighbours, if it stands out."""
+    rows, columns = likeness.shape
+    row, column = (int(i) for i in np.unravel_index(int(likeness.argmax()), likeness.shape))
+    if likeness[row, column] < _OUTSTANDING * float(likeness.std()):
+        return otherwise
+    place = []
+    for at, count, before, after in (
+        (row, rows, likeness[row - 1, column], likeness[(row + 1) % rows, column]),
+        (column, columns, likeness[row, column - 1], likeness[row, (column + 1) % columns]),
+    ):
+        bend = 2 * likeness[row, column] - before - after
+        place.append((at if at <= count // 2 else at - count) + 0.5 * (after - before) / max(bend, 1e-30))
+    return np.array(place)
 
 
 def _variance(rest: Image, known: NDArray[np.bool_]) -> NDArray[np.float64]:
