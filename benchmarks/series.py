@@ -27,7 +27,7 @@ from napari_sem4d.physics.materials import find_material
 
 _SEEDS = (0, 1, 2)
 _FRAMES = 16
-_MONTECARLO = {"side": 64, "frames": 6, "electrons_per_pixel": 500.0, "engine": "montecarlo"}
+_MONTECARLO = {"side": 64, "frames": 5, "electrons_per_pixel": 2000.0, "engine": "montecarlo"}
 _AROUND_PX = 3  # of an island that is suddenly gone
 _LARGE = 3.0  # exit radii across, from which on volumes count
 
@@ -56,7 +56,7 @@ def accuracy_table() -> Table:
     """Every frame of the movie against the same frame reconstructed alone, its gains known there."""
     table = Table(
         title="Height error of a series over that of its scans alone (vift, 96 x 96 pixels of 40 nm, Cu 10 keV, 2000 "
-        "electrons a pixel; last row: images of 64 x 64 by Monte Carlo, 500 electrons)\n"
+        "electrons a pixel; last row: images of 64 x 64 by Monte Carlo)\n"
         "targets: every frame at most 1.05, mean 0.7, around a sudden event 1.1; drift 0.2 px; coverage 63 to 73 %; "
         "volume 3 %"
     )
@@ -112,7 +112,7 @@ def _alone(movie: Movie, scans: SemSeries, frame: int) -> tuple[NDArray[np.float
     images = scans.frame(frame) / movie.gains[frame].astype(np.float32)[:, None, None]
     height = reconstruct(images, movie.setup, movie.pixel_size_nm, samples=0).height_nm
     rest = remove_plane(height - movie.truth_nm(frame, drifted=True), movie.unchanged(frame))
-    return rest, ndimage.shift(rest, -movie.drift_px[frame], order=1, mode="nearest")
+    return rest, ndimage.shift(rest, -movie.drift_px[frame], order=3, mode="nearest")
 
 
 def _gone_at(movie: Movie) -> int | None:
