@@ -68,6 +68,7 @@ class Computation(Generic[T]):
         self._remaining = RemainingTime()
         self._stop = threading.Event()
         self._done = threading.Event()
+        self._left = threading.Event()
         self._fraction = 0.0
         self._result: T | None = None
         self._error: BaseException | None = None
@@ -118,6 +119,8 @@ class Computation(Generic[T]):
         except BaseException as error:  # handed over to the GUI thread, where it is shown
             self._error = error
         finally:
+            if self._left.is_set():  # behind by everybody: what came so late would be kept for ever
+                self._result = self._error = None
             self._done.set()
 
     def _note(self, fraction: float) -> None:
@@ -169,8 +172,10 @@ class Computation(Generic[T]):
     def _end(self) -> None:
         self._leave()
         self._going_on.discard(self)
-        # Qt keeps the worker, and the worker keeps us: without this no result would ever be given back.
-        self._result = self._on_cancel = self._on_progress = None
+        self._left.set()
+        # Qt keeps the worker, and the worker keeps us: without this no result would ever be given back, nor the arrays
+        # in the frames of an error.
+        self._result = self._error = self._on_cancel = self._on_progress = None
         self._function, self._on_result, self._on_error = _ended, _ended, _ended
 
 
