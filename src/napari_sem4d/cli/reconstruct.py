@@ -84,8 +84,8 @@ def reconstruct(
     sources = [*image_files(files), *([] if start is None else [start])]
     check_targets(targets, report, sources)
 
-    series = _read(files, pixel_size_nm, detectors)
-    used = _setup(setup, series)
+    series = read_series(files, pixel_size_nm, detectors)
+    used = setup_for(setup, series)
     _check_frame(series, frame, level, reference, start)
     if folder is not None and (frame is not None or len(series) == 1):
         raise InputError(
@@ -143,12 +143,13 @@ def _reports(
         return []
     from napari_sem4d.report.subject import Subject
     from napari_sem4d.report.write import write_subject
-    from napari_sem4d.session.session import series_name
+    from napari_sem4d.session.scan_names import series_name
 
     return [(path, partial(write_subject, Subject(series_name(series), height)))]
 
 
-def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:
+def read_series(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | None) -> SemSeries:
+    """Read images whose pixel size is known, and print what to know of them."""
     from napari_sem4d.io.sem import read_sem
 
     names = None if detectors is None else as_names(detectors)
@@ -160,7 +161,8 @@ def _read(files: Sequence[Path], pixel_size_nm: float | None, detectors: str | N
     return series
 
 
-def _setup(path: Path | None, series: SemSeries) -> Setup:
+def setup_for(path: Path | None, series: SemSeries) -> Setup:
+    """Return the setup of a file, or a proposal for the images."""
     from napari_sem4d.model.setup import Setup
 
     if path is not None:

@@ -71,6 +71,8 @@ class Tracked:
         Objects per area in view.
     density_sigma_per_um2 : (t,) float64
         Of a Poisson distribution.
+    correlation : NoiseCorrelation
+        Of the errors of the heights.
     """
 
     kind: ObjectKind
@@ -80,6 +82,7 @@ class Tracked:
     graph: dict[int, tuple[int, ...]]
     density_per_um2: NDArray[np.float64]
     density_sigma_per_um2: NDArray[np.float64]
+    correlation: NoiseCorrelation
 
     @property
     def tracks(self) -> NDArray[np.float64]:
@@ -150,7 +153,7 @@ def follow_objects(
         rows += figures(labels[index], above, sigma, correlation, index, movie.pixel_size_nm, movie.z_scale_uncertainty)
         if progress is not None:
             progress((index + 1) / (frames + 1))
-    found = _followed(kind, labels, rows, movie.time_s, seen_um2, should_stop)
+    found = _followed(kind, labels, rows, movie.time_s, seen_um2, correlation, should_stop)
     if progress is not None:
         progress(1.0)
     return found
@@ -184,6 +187,7 @@ def _followed(
     rows: Sequence[ObjectFigures],
     time_s: NDArray[np.float64],
     seen_um2: NDArray[np.float64],
+    correlation: NoiseCorrelation,
     should_stop: Callable[[], bool] | None,
 ) -> Tracked:
     by_frame = [[r for r in rows if r.frame == index] for index in range(len(labels))]
@@ -205,7 +209,7 @@ def _followed(
     counts = np.bincount([r.frame for r in named], minlength=len(labels)).astype(np.float64)
     return Tracked(
         kind, labels, tuple(named), tuple(_events(named, graph, time_s)), graph,
-        counts / seen_um2, np.sqrt(counts) / seen_um2,
+        counts / seen_um2, np.sqrt(counts) / seen_um2, correlation,
     )  # fmt: skip
 
 
