@@ -31,7 +31,7 @@ class Run:
     id : int
         Grows by one with each run of a session; a result that comes back under another id is dropped.
     name : str
-        Short name of the scan, for layer names and file names.
+        Short name of the scan, for file names.
     title : str
         What the user calls the run; empty for its usual name, see :attr:`label`.
     series, setup, region, outline, level_region, frame, method, seed, start
@@ -99,6 +99,11 @@ class Run:
     def label(self) -> str:
         """Name in lists: as the user gave it, or else scan, region and method."""
         return self.title or ", ".join(part for part in (self.name, self.region_name, self.method) if part)
+
+    @property
+    def short_label(self) -> str:
+        """The same where the method is said elsewhere, or is of no interest."""
+        return self.title or ", ".join(part for part in (self.name, self.region_name) if part)
 
     @property
     def is_running(self) -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
 
-from napari_sem4d.io.names import common_start
 from napari_sem4d.model import HeightMap, InputError, Region, SemSeries, Setup
 from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.session.afm import Afm
@@ -23,6 +20,7 @@ from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
+from napari_sem4d.session.scan_names import scan_name, series_name
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from napari_sem4d.session.snapshot import Snapshot
 
 SMALLEST_DETECTOR_COUNT = 3
-_SHORTEST_NAME = 3
 
 
 class Session:
@@ -129,6 +126,7 @@ class Session:
             self.run_list.give_up()
             self.series = cropped
             self._forget_marks()
+            self.deletions.forget()  # of regions at other pixels
             rows, columns = series.region.row_start - crop.row_start, series.region.column_start - crop.column_start
             self.regions.shift(rows, columns, cropped.frame_shape)
             self.series_changed.emit()
@@ -478,25 +476,3 @@ class Session:
         if self.series is None:
             raise InputError("No scan is open: drop the images of all segments on the Data step.")
         return self.series
-
-
-def series_name(series: SemSeries) -> str:
-    """Return a short name for a series from the files it was read from."""
-    return scan_name([m.source for m in series.channel_metadata])
-
-
-def scan_name(sources: Sequence[str]) -> str:
-    """Return a short name for a scan from the files of its segments.
-
-    ``P33_detectorA.tif, P33_detectorB.tif`` give ``P33``; ``indent/Q1.tif, indent/Q2.tif`` give ``indent``.
-    """
-    files = [Path(source) for source in sources if source]
-    if not files:
-        return "scan"
-    stems = {file.stem for file in files}
-    if len(stems) == 1:
-        return stems.pop()
-    common = common_start(sorted(stems))
-    # The detector's name must not be cut in two: go back to the last separator before the names differ.
-    name = re.sub(r"[^_\-. ]*$", "", common).strip("_-. ")
-    return name if len(name) >= _SHORTEST_NAME else files[0].parent.name or common or "scan"

@@ -63,7 +63,7 @@ class Heights:
         single = isinstance(result, HeightMap)
         frame = run.frame or 0
         return cls(
-            name=run.name,
+            name=run.short_label,
             frames=result.height_nm[None] if isinstance(result, HeightMap) else result.height_nm,
             valid=result.valid[None] if isinstance(result, HeightMap) else None,
             time_s=run.series.time_s[frame : frame + 1] if single else np.asarray(result.time_s),  # type: ignore[union-attr]
@@ -77,7 +77,7 @@ class Heights:
         """Return the heights (y, x) of a run that goes on: in arbitrary units, for the z scale is judged at its end."""
         frame = run.frame or 0
         return cls(
-            name=f"{run.name} converging",
+            name=f"{run.short_label} converging",
             frames=height[None],
             valid=None,
             time_s=run.series.time_s[frame : frame + 1],

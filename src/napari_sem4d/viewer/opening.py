@@ -11,7 +11,7 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import InputError, SemSeries, Setup
-from napari_sem4d.session.session import series_name
+from napari_sem4d.session.scan_names import series_name
 from napari_sem4d.viewer.layers import Limits, scan_layers, scan_limits
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workers import Computation

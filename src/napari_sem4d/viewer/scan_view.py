@@ -105,6 +105,7 @@ class ScanView:
         self.clear()
         self.layers = list(layers)
         self._viewer.layers.selection.active = self.layers[0]
+        self.regions.refresh()
         self._viewer.canvas.overlays.scale_bar.visible = True
 
     def clear(self) -> None:

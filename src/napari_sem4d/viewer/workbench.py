@@ -133,7 +133,7 @@ class Workbench:
             on_error=fail,
             on_cancel=lambda: self._note_cancel(run.id),
             on_progress=lambda fraction: self._note_progress(run.id, watch, fraction),
-            doing=f"Reconstructing {run.name} …",
+            doing=f"Reconstructing {run.short_label} …",
             among=self.activities,
         )
         self._computing.start()

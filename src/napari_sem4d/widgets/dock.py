@@ -271,8 +271,8 @@ def _ended_words(run: Run | None) -> str:
     if run is None:
         return "Ready: press Reconstruct."
     return {
-        "running": f"Reconstructing {run.name} …",
-        "done": f"Done: {run.name}.",
+        "running": f"Reconstructing {run.short_label} …",
+        "done": f"Done: {run.short_label}.",
         "failed": f"Failed: {run.error}",
         "cancelled": "Cancelled. Nothing was lost; press Reconstruct to start again.",
     }[run.state]

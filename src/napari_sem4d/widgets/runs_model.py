@@ -115,7 +115,7 @@ class RunsModel(QAbstractTableModel):
 
 def _text(run: Run, column: int) -> str:
     if column == NAME:
-        return run.title or ", ".join(part for part in (run.name, run.region_name) if part)
+        return run.short_label
     if column == METHOD:
         return str(run.method)
     if column == FIT:
