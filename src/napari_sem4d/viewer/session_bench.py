@@ -251,13 +251,21 @@ class SessionBench:
     def _view(self) -> ViewState:
         shown, result = self._workbench.shown_run, self._workbench.result
         # a script that closes the viewer has its layers taken out first
-        if self._last_view is None or len(self._viewer.layers):
+        is_taken_apart = not len(self._viewer.layers) or (result is not None and not result.is_whole)
+        if self._last_view is None or not is_taken_apart:
             self._last_view = view_state_of(
                 self._viewer,
+                self._key,
                 shown_run=0 if shown is None else shown.id,
                 exaggeration=None if result is None else float(result.exaggeration),
             )
         return self._last_view
+
+    def _key(self, layer: Any) -> str:
+        result = self._workbench.result
+        if result is not None and layer is result.height:
+            return "height of the result"
+        return "surface of the result" if result is not None and layer is result.surface else str(layer.name)
 
     def _follow_session(self) -> None:
         session = self._session
@@ -401,7 +409,7 @@ class SessionBench:
         self, snapshot: Snapshot, scan: OpenedScan | None, problems: tuple[str, ...], look: ViewState | None
     ) -> None:
         workbench = self._workbench
-        self.problems, self._look, self._last_view = problems, look, None
+        self.problems, self._look, self._last_view = problems, look, look
         self._restoring = self._showing = True
         try:
             workbench.forget_result()
@@ -445,13 +453,13 @@ class SessionBench:
             if result is not None and look.exaggeration is not None and result.exaggeration != look.exaggeration:
                 result.set_exaggeration(look.exaggeration)
             self._viewer.dims.ndisplay = look.displayed_dimensions
-            give_layers_look(self._viewer, look)
+            give_layers_look(self._viewer, look, self._key)
         self._when(lambda: True, self._end_showing)
 
     def _end_showing(self) -> None:
         look, self._look, self._showing = self._look, None, False
         if look is not None:
-            give_layers_look(self._viewer, look)  # turning to 2D shows images again, a turn later
+            give_layers_look(self._viewer, look, self._key)  # turning to 2D shows images again, a turn later
             give_camera(self._viewer, look)
         self.changed.emit()
 

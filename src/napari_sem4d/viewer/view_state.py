@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sem4d.session.store.view_state import LayerStyle, ViewState
 
+Key = Callable[[Any], str]
 _STYLES = ("opacity", "blending", "gamma", "shading")
 
 
@@ -48,12 +49,14 @@ def give_style(layer: Any, style: LayerStyle) -> None:
     layer.visible = style.visible
 
 
-def view_state_of(viewer: Any, *, shown_run: int, exaggeration: float | None) -> ViewState:
+def view_state_of(viewer: Any, key: Key, *, shown_run: int, exaggeration: float | None) -> ViewState:
     """Return how a viewer looks.
 
     Parameters
     ----------
     viewer : napari viewer
+    key : callable
+        Returns under what the style of a layer is kept.
     shown_run : int
         Id of the run whose result is shown, 0 for none.
     exaggeration : float or None
@@ -61,7 +64,7 @@ def view_state_of(viewer: Any, *, shown_run: int, exaggeration: float | None) ->
     """
     camera = viewer.scene.camera
     return ViewState(
-        layers={str(layer.name): style_of(layer) for layer in viewer.layers},
+        layers={key(layer): style_of(layer) for layer in viewer.layers},
         shown_run=shown_run,
         exaggeration=exaggeration,
         displayed_dimensions=int(viewer.dims.ndisplay),
@@ -73,11 +76,11 @@ def view_state_of(viewer: Any, *, shown_run: int, exaggeration: float | None) ->
     )
 
 
-def give_layers_look(viewer: Any, state: ViewState) -> None:
-    """Give the layers that are there the look and the order that layers of their names had, and set the sliders."""
-    _put_in_order(viewer, list(state.layers))
+def give_layers_look(viewer: Any, state: ViewState, key: Key) -> None:
+    """Give the layers that are there the look and the order that those before had, and set the sliders."""
+    _put_in_order(viewer, list(state.layers), key)
     for layer in list(viewer.layers):
-        style = state.layers.get(str(layer.name))
+        style = state.layers.get(key(layer))
         if style is not None:
             give_style(layer, style)
     if len(state.point) == viewer.dims.ndim:
@@ -86,9 +89,9 @@ def give_layers_look(viewer: Any, state: ViewState) -> None:
                 viewer.dims.set_point(axis, at)
 
 
-def _put_in_order(viewer: Any, names: Sequence[str]) -> None:
-    places = {name: place for place, name in enumerate(names)}
-    wanted = sorted(viewer.layers, key=lambda layer: places.get(str(layer.name), len(places)))  # new ones on top
+def _put_in_order(viewer: Any, keys: Sequence[str], key: Key) -> None:
+    places = {kept: place for place, kept in enumerate(keys)}
+    wanted = sorted(viewer.layers, key=lambda layer: places.get(key(layer), len(places)))  # new ones on top
     for place, layer in enumerate(wanted):
         if viewer.layers[place] is not layer:
             viewer.layers.move(viewer.layers.index(layer), place)

@@ -28,7 +28,7 @@ class LayerStyle(_Look):
 class ViewState(_Look):
     """Look of one window.
 
-    Layers are known by their names, which say scan and channel or result.
+    Layers are known by their names, height and surface of the result by what they are: they are called after runs.
     """
 
     layers: Mapping[str, LayerStyle] = Field(default_factory=dict)
