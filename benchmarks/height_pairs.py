@@ -41,6 +41,7 @@ class MadePair:
     """Two maps and what is true of them."""
 
     name: str
+    surface: NDArray[np.float32]  # that the SEM map shows, nm
     height: HeightMap
     reference: HeightMap
     elsewhere: HeightMap  # of another place
@@ -100,10 +101,17 @@ def _cleaned(height: NDArray[np.float32]) -> NDArray[np.float32]:
     return ndimage.gaussian_filter(z, 1.5).astype(np.float32)
 
 
+def rendered(surface: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Images (detector, y, x) of a surface by ``vift`` with the counting noise of the dose."""
+    return simulate(surface, gold(), PIXEL_NM, engine="vift", electrons_per_pixel=ELECTRONS, seed=seed)
+
+
 def make_pair(
-    surfaces: dict[str, NDArray[np.float32]], seed: int, *, engine: str = "vift", electrons: int = ELECTRONS
+    surfaces: dict[str, NDArray[np.float32]],
+    seed: int,
+    render: Callable[[NDArray[np.float32], int], NDArray[np.float32]] = rendered,
 ) -> MadePair:
-    """Return the pair of a seed."""
+    """Return the pair of a seed; ``render`` gives the images of a surface and a seed."""
     rng = np.random.default_rng(seed)
     names = sorted(surfaces)
     first = seed % len(names)
@@ -120,10 +128,10 @@ def make_pair(
     other = world[:, ::-1] if seed % 2 else _scaled(_turned(surfaces[names[(first + 1 + seed // 2) % len(names)]], rng))
     tip = Tip(float(rng.uniform(20, 60)), float(rng.uniform(15, 25)))
     z_gain = float(rng.uniform(0.9, 1.1))
-    images = simulate(surface, gold(), PIXEL_NM, engine=engine, electrons_per_pixel=electrons, seed=seed)
     return MadePair(
         name=name,
-        height=reconstruct(images, gold(), PIXEL_NM, method="vift"),
+        surface=surface,
+        height=reconstruct(render(surface, seed), gold(), PIXEL_NM, method="vift"),
         reference=as_reference(geometry.scan(world, corner, tip, rng) / z_gain, geometry.pixel_nm),
         elsewhere=as_reference(geometry.scan(other, corner, tip, rng) / z_gain, geometry.pixel_nm),
         tip=tip,

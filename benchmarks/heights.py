@@ -18,12 +18,12 @@ from benchmarks.height_pairs import ELECTRONS, PIXEL_NM, SIDE, MadePair, make_pa
 from napari_sem4d import compare
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
-_SEEDS = range(100, 200)  # settings were chosen on others
+SEEDS = range(100, 200)  # settings were chosen on others
 _MOST_PX, _MOST_DEG = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
     """What was found of one pair; errors and their standard deviations in pixels of the reference and degrees."""
 
     name: str
@@ -40,7 +40,7 @@ class _Outcome:
     seconds: float
 
 
-def heights_tables(folder: Path, kept: Path | None = None, seeds: range = _SEEDS) -> Iterator[Table]:
+def heights_tables(folder: Path, kept: Path | None = None, seeds: range = SEEDS) -> Iterator[Table]:
     """Pairs by surface and all together.
 
     Parameters
@@ -55,7 +55,7 @@ def heights_tables(folder: Path, kept: Path | None = None, seeds: range = _SEEDS
     outcomes = _kept(kept)
     for seed in seeds:
         if seed not in outcomes:
-            outcomes[seed] = _outcome(make_pair(surfaces, seed))
+            outcomes[seed] = outcome_of(make_pair(surfaces, seed))
             if kept is not None:
                 with kept.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"seed": seed, **asdict(outcomes[seed])}) + "\n")
@@ -63,7 +63,7 @@ def heights_tables(folder: Path, kept: Path | None = None, seeds: range = _SEEDS
     yield heights_table([outcomes[seed] for seed in seeds], source)
 
 
-def heights_table(outcomes: list[_Outcome], source: str) -> Table:
+def heights_table(outcomes: list[Outcome], source: str) -> Table:
     """Return figures by surface."""
     table = Table(
         title=f"maps of {SIDE} x {SIDE} pixels of {PIXEL_NM:.0f} nm at {ELECTRONS} electrons a pixel, rendered and "
@@ -82,8 +82,8 @@ def heights_table(outcomes: list[_Outcome], source: str) -> Table:
     return table
 
 
-def _row(outcomes: list[_Outcome]) -> list[str]:
-    def each(read: Callable[[_Outcome], float]) -> np.ndarray:
+def _row(outcomes: list[Outcome]) -> list[str]:
+    def each(read: Callable[[Outcome], float]) -> np.ndarray:
         return np.array([read(outcome) for outcome in outcomes], np.float64)
 
     place, turn, gain = (each(lambda o, n=n: getattr(o, n)) for n in ("error_px", "turn_deg", "gain_error"))  # type: ignore[misc]
@@ -112,7 +112,8 @@ def _robust_rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(kept**2)))
 
 
-def _outcome(pair: MadePair) -> _Outcome:
+def outcome_of(pair: MadePair) -> Outcome:
+    """Compare the map of a pair with its reference and with that of another place."""
     spent = time.process_time()
     found = compare(pair.height, pair.reference, tip=pair.tip, line_steps=True)
     spent = time.process_time() - spent
@@ -124,7 +125,7 @@ def _outcome(pair: MadePair) -> _Outcome:
         lies = where.distortion.places(lies)
     # both may be bent: the turn is that of the affine transform that is nearest over the overlap
     turns = [PlaneTransform.from_points(places, at).rotation_deg for at in (lies, true)]
-    return _Outcome(
+    return Outcome(
         name=pair.name,
         overlap=pair.overlap,
         trusted=found.trusted,
@@ -140,11 +141,11 @@ def _outcome(pair: MadePair) -> _Outcome:
     )
 
 
-def _kept(path: Path | None) -> dict[int, _Outcome]:
+def _kept(path: Path | None) -> dict[int, Outcome]:
     if path is None or not path.is_file():
         return {}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {line.pop("seed"): _Outcome(**line) for line in lines}
+    return {line.pop("seed"): Outcome(**line) for line in lines}
 
 
 def main() -> None:
@@ -152,8 +153,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.heights", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of AFM maps")
     parser.add_argument("--kept", type=Path, help="file of outcomes, from which a run goes on")
-    parser.add_argument("--first", type=int, default=_SEEDS.start, help="first seed")
-    parser.add_argument("--pairs", type=int, default=len(_SEEDS))
+    parser.add_argument("--first", type=int, default=SEEDS.start, help="first seed")
+    parser.add_argument("--pairs", type=int, default=len(SEEDS))
     chosen = parser.parse_args()
     console = Console(width=200)
     for table in heights_tables(chosen.folder, chosen.kept, range(chosen.first, chosen.first + chosen.pairs)):

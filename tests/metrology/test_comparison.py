@@ -172,6 +172,30 @@ def test_lines_that_jump_are_put_back(found: Comparison, as_map: MakeMap) -> Non
     assert ignored.rmse_after_gain_nm > 1.3 * found.rmse_after_gain_nm
 
 
+def test_grooves_along_the_scan_lines_are_no_jumps(as_map: MakeMap) -> None:
+    """Lines levelled by themselves would take the grooves away, and the place with them."""
+    side = len(world())
+    spectrum = np.fft.rfft2(np.random.default_rng(3).standard_normal((side, side)))
+    across, along = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)
+    grooves = np.fft.irfft2(spectrum * np.exp(-((across * 12) ** 2) - (along * 80) ** 2), s=(side, side))
+    surface = grooves * (60 / grooves.std()) + 0.2 * world()
+    result = measured(as_map)
+    result = replace(result, height_nm=(Z_GAIN * surface[80 : 80 + SIDE, 80 : 80 + SIDE]).astype(np.float32))
+    first, side = 105, 110
+    reference = afm(as_map)
+    jumps = np.random.default_rng(2).normal(0, 2, (side, 1))
+    scanned = surface[first : first + side, first : first + side] + jumps
+    reference = replace(reference, height_nm=scanned.astype(np.float32))
+    start = PlaneTransform(np.eye(2), np.full(2, (80 - first + 0.5) * PIXEL_NM))
+    found = s4.compare(result, reference, start=start, line_steps=True, distortion=False)
+    assert found.trusted, found.reasons
+    middle = np.full((1, 2), SIDE / 2 * PIXEL_NM)
+    np.testing.assert_allclose(found.transform(middle), middle + (80 - first) * PIXEL_NM, atol=0.1 * PIXEL_NM)
+    assert abs(found.transform.rotation_deg) < 0.05
+    assert found.z_gain == pytest.approx(Z_GAIN, rel=5e-3)
+    assert found.rmse_after_gain_nm < 0.5
+
+
 def test_a_flat_reference_is_refused(as_map: MakeMap) -> None:
     with pytest.raises(InputError, match="the reference is flat"):
         s4.compare(measured(as_map), as_map(np.zeros((100, 100))))

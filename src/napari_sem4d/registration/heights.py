@@ -110,6 +110,7 @@ def register_heights(
     start: PlaneTransform | None = None,
     mirror: bool = False,
     distortion: bool | None = None,
+    line_steps: bool = False,
     progress: Callable[[float], None] | None = None,
     should_stop: Stop = None,
 ) -> HeightRegistration:
@@ -130,6 +131,8 @@ def register_heights(
         Search mirrored references as well.
     distortion : bool, optional
         Whether the reference is bent smoothly, sideways and in height; default: if the maps give evidence of it.
+    line_steps : bool
+        Whether lines of the reference have jumped in height; most of the jumps should have been taken off before.
     progress : callable, optional
         Gets the fraction done, 0 to 1.
     should_stop : callable, optional
@@ -168,11 +171,11 @@ def register_heights(
     best = fit_heights(levels, best, should_stop)
     if distortion is None:  # at a place that is not the right one every reference looks bent
         distortion = likeness_at(bands, best).correlation > _LIKENESS
-        fit = fit_slopes(levels, best, should_stop, bent=distortion)
+        fit = fit_slopes(levels, best, should_stop, bent=distortion, line_steps=line_steps)
         if distortion and fit.evidence < _BENT:
-            fit = fit_slopes(levels, fit.transform, should_stop)
+            fit = fit_slopes(levels, fit.transform, should_stop, line_steps=line_steps)
     else:
-        fit = fit_slopes(levels, best, should_stop, bent=distortion)
+        fit = fit_slopes(levels, best, should_stop, bent=distortion, line_steps=line_steps)
     if progress is not None:
         progress(1.0)
     return _judged(fit, levels, bands, rival, mirror, last, start is None)

@@ -17,6 +17,7 @@ from napari_sem4d.registration.scan_distortion import ScanDistortion, affine_pla
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 
 _FEWEST = 8  # pixels of a line that both maps show
+_PIXELS_AT_ONCE = 2**15  # between two questions whether to stop
 
 
 def line_offsets(
@@ -51,18 +52,24 @@ def line_offsets(
     sums = np.zeros((lines, 3))  # of reference, map and column
     products = np.zeros((3, 3))
     count = np.zeros(lines)
-    for line in range(lines):
+    at_once = max(1, _PIXELS_AT_ONCE // columns)
+    for first in range(0, lines, at_once):
         stop_if_asked(should_stop)
-        places = grid_places(np.array([line]), np.arange(columns), reference_pixel_size_nm)
-        at = indices_of(to_map(affine_places(places, distortion)), pixel_size_nm)
-        use = covered(measured, at) & np.isfinite(reference_nm[line])
-        count[line] = np.count_nonzero(use)
-        if count[line] < _FEWEST:
-            continue
+        some = np.arange(first, min(first + at_once, lines))
+        affine = affine_places(grid_places(some, np.arange(columns), reference_pixel_size_nm), distortion)
+        at = indices_of(to_map(affine), pixel_size_nm)
+        use = covered(measured, at) & np.isfinite(reference_nm[some]).ravel()
+        scanned = reference_nm[some].ravel()[use].astype(np.float64)
+        if distortion is not None:
+            scanned -= distortion.rise(affine[use])  # a bow is no jump
         found = ndimage.map_coordinates(surface, at[:, use], order=1)
-        values = np.column_stack([reference_nm[line, use], found, np.flatnonzero(use) / columns]).astype(np.float64)
-        sums[line] = values.mean(axis=0)
-        values -= sums[line]
+        values = np.column_stack([scanned, found, np.tile(np.arange(columns) / columns, len(some))[use]])
+        of_line = np.repeat(np.arange(len(some)), columns)[use]
+        count[some] = np.bincount(of_line, minlength=len(some))
+        means = np.stack([np.bincount(of_line, part, len(some)) for part in values.T], axis=1)
+        sums[some] = means / np.maximum(count[some], 1)[:, None]
+        values -= sums[some][of_line]
+        values = values[(count[some] >= _FEWEST)[of_line]]
         products += values.T @ values
     known = count >= _FEWEST
     if not known.any():

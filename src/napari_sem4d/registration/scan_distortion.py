@@ -15,6 +15,7 @@ _DEGREES = sorted(((i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1
 _INVERSION_STEPS = 5  # each makes the error smaller by the strain, some per cent
 AFFINE = 3  # so many of the terms, the first, are constant or linear
 TERM_DEGREES = np.array([i + j for i, j in _DEGREES], np.float64)
+TERM_IS_DRIFT = np.array([i == 0 for i, _ in _DEGREES])  # they change with the line only
 
 
 def bending_terms(places_nm: Floats, size_nm: Floats) -> Floats:

@@ -12,12 +12,15 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, sparse
+from scipy import ndimage, sparse
 
 from napari_sem4d.model.errors import InputError, stop_if_asked
+from napari_sem4d.registration.bend_prior import likeliest_spread, widest_spread
 from napari_sem4d.registration.height_levels import SMALLEST_SIDE, Pair, covered, indices_of
+from napari_sem4d.registration.misfit_errors import MisfitErrors
 from napari_sem4d.registration.plane_transform import PlaneTransform
-from napari_sem4d.registration.scan_distortion import AFFINE, TERM_DEGREES, ScanDistortion, bending_terms
+from napari_sem4d.registration.scan_distortion import AFFINE, TERM_IS_DRIFT, ScanDistortion, bending_terms
+from napari_sem4d.registration.scan_lines import LineOffsets, line_columns
 
 Floats: TypeAlias = NDArray[np.float64]  # Python 3.11
 Stop: TypeAlias = Callable[[], bool] | None
@@ -27,12 +30,7 @@ _CONVERGED_PX = 1e-2  # a tenth of what the noise of good maps leaves
 _HUBER_SIGMAS = 2.0
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 _STEADY_PX = 1.5  # over which slopes are averaged that weigh the misfit
-_BEND = 0.02  # of half the reference, over the square of the degree: one standard deviation of how much scans bend
 _ALIKE = 4.0  # so many differences count as one for the penalty, for they err alike
-_AROUND_PX, _LEAST_SIZE = 5.0, 0.3  # within which errors count as equally large; of the whole misfit
-_SCALE_UP = 10.0  # at most, of the misfit's power for what the unknowns took out of it
-_TAKEN_WAVES, _TELLING_WAVES = 3, 12  # across the overlap: those that the unknowns take, and those that tell of them
-_POWER_STEPS = 3
 
 
 class SlopeFit(NamedTuple):
@@ -58,19 +56,28 @@ class _Sampled(NamedTuple):
     terms: Floats  # (n, terms) that bend the reference; none when it is straight
     toward: Floats  # (n, 6 + 2 terms) change of the height with the place, which counts in units of reach
     steady: Floats  # the same and the same for the reference itself (the last column), without their noise
-    linear: Floats  # (n, 4 + bent terms) reference, 1, x, y, rise of the reference
+    linear: Floats  # (n, 4 + rising terms) reference, 1, x, y, rise of the reference
     coefficients: Floats
     rest: Floats  # (n,) misfit, nm
     weights: Floats  # (n,) Huber
+    lines: sparse.csr_array | None  # (n, lines) change of the height with the offset of each line of the reference
+
+
+class _Place(NamedTuple):
+    """Unknowns of the place of the reference."""
+
+    matrix: Floats
+    centre: Floats  # (2,) where on the reference the centre of the map lies, nm
+    shift: Floats  # (2, bent terms) in units of reach
 
 
 class _Problem:
     """Two maps and everything about them that stays as it is during the fit."""
 
-    def __init__(self, pair: Pair, bent: bool, should_stop: Stop) -> None:
+    def __init__(self, pair: Pair, bent: bool, line_steps: bool, should_stop: Stop) -> None:
         self.should_stop = should_stop
         self.height, self.reference = pair
-        self.bent = bent
+        self.bent, self.line_steps = bent, line_steps
         self.pixel = self.height.pixel_nm
         self.centre = (np.array(self.height.height.shape[::-1]) - 1) / 2 * self.pixel
         self.reach = self.pixel * max(self.height.height.shape) / 2
@@ -83,14 +90,35 @@ class _Problem:
         self.steady = ndimage.gaussian_filter(self.reference.height, _STEADY_PX)
         along_y, along_x = np.gradient(self.steady, self.reference.pixel_nm)
         self.steady_slopes = np.asarray(along_x), np.asarray(along_y)
-        # standard deviations of the unknowns of the bending, in units of reach
-        self.bend = _BEND * self.size.mean() / 2 / self.reach / TERM_DEGREES[AFFINE:] ** 2
+        # what rises with the lines alone is an offset of theirs
+        self.rising = ~TERM_IS_DRIFT[AFFINE:] if line_steps and bent else np.full(self.terms, True)
+        self.half = float(self.size.mean()) / 2
+        self.spread = widest_spread(self.half) / self.reach  # of the unknowns of the bending, one standard deviation
 
-    def sampled(self, matrix: Floats, place: Floats, shift: Floats) -> _Sampled:
-        """Sample the reference at one set of unknowns; ``shift`` (2, bent terms) in units of reach."""
-        affine = self.at @ matrix.T * self.reach + place
+    @property
+    def terms(self) -> int:
+        """How many terms bend the reference along either axis."""
+        return len(TERM_IS_DRIFT) - AFFINE if self.bent else 0
+
+    def learn_spread(self, place: _Place) -> float:
+        """Learn from bends how much the reference is bent; return what evidence there is that it is at all.
+
+        That is the chi-square of the bends above what noise makes, in standard deviations of that.
+        """
+        errors, of_place, slopes, _ = _errors_of(self, self.sampled(place))
+        noise = errors.covariance(of_place[:, 6:])
+        bends = place.shift.ravel()
+        chi_square = float(bends @ np.linalg.pinv(noise, hermitian=True) @ bends)
+        scale = self.reach
+        spread = likeliest_spread(self.half, bends * scale, noise * scale**2, slopes.kept()[6:])
+        self.spread = spread / scale
+        return (chi_square - bends.size) / math.sqrt(2 * bends.size)
+
+    def sampled(self, place: _Place) -> _Sampled:
+        """Sample the reference at one set of unknowns."""
+        affine = self.at @ place.matrix.T * self.reach + place.centre
         terms = bending_terms(affine, self.size)[:, AFFINE:] if self.bent else np.empty((len(affine), 0))
-        at = indices_of(affine + terms @ shift.T * self.reach, self.reference.pixel_nm)
+        at = indices_of(affine + terms @ place.shift.T * self.reach, self.reference.pixel_nm)
         use = covered(self.reference.measured, at)
         if np.count_nonzero(use) < SMALLEST_SIDE**2 / 4:
             raise InputError("the maps do not overlap where they were put: place the reference on the map by hand")
@@ -100,14 +128,15 @@ class _Problem:
         rough = self._toward(self.slopes, at, x, terms)
         smooth = self._toward(self.steady_slopes, at, x, terms)
         steady = ndimage.map_coordinates(self.steady, at, order=1, mode="nearest")
-        linear = np.column_stack([surface, np.ones(len(x)), x, terms])
+        linear = np.column_stack([surface, np.ones(len(x)), x, terms[:, self.rising]])
         stop_if_asked(self.should_stop)
-        coefficients, rest, weights = _straight(linear, z)
+        lines = line_columns(at[0]) if self.line_steps else None
+        coefficients, rest, weights = _straight(linear, z, lines)
         stop_if_asked(self.should_stop)
         unit = coefficients[0] * self.reach
         return _Sampled(
             self.pixels[use], x, affine[use], terms, rough * unit, np.column_stack([smooth * unit, steady]), linear,
-            coefficients, rest, weights,
+            coefficients, rest, weights, lines,
         )  # fmt: skip
 
     @staticmethod
@@ -116,29 +145,41 @@ class _Problem:
         return np.hstack([along_x * x, along_x, along_y * x, along_y, along_x * terms, along_y * terms])
 
 
-def fit_slopes(pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bool = False) -> SlopeFit:
+def fit_slopes(
+    pair: Pair, start: PlaneTransform, should_stop: Stop, *, bent: bool = False, line_steps: bool = False
+) -> SlopeFit:
     """Least squares of the differences of neighbours of ``height - (gain * reference(place) + plane)``.
 
     Gauss-Newton with Huber's weights; gain and plane come from the heights. ``bent``: the reference is bent smoothly,
-    with a penalty.
+    with a penalty that the maps themselves tell. ``line_steps``: each of its lines has an offset of its own.
     """
-    problem = _Problem(pair, bent, should_stop)
-    matrix, place = start.matrix.copy(), start(problem.centre[None])[0]
-    shift = np.zeros((2, len(problem.bend) if bent else 0))
+    problem = _Problem(pair, bent, line_steps, should_stop)
+    place = _Place(start.matrix.copy(), start(problem.centre[None])[0], np.zeros((2, problem.terms)))
+    place = _converged(problem, place)
+    evidence = 0.0
+    if bent:
+        evidence = problem.learn_spread(place)
+        place = _converged(problem, place)
+    stop_if_asked(should_stop)
+    return _finished(problem, place, evidence)
+
+
+def _converged(problem: _Problem, place: _Place) -> _Place:
     for _ in range(_STEPS):
-        stop_if_asked(should_stop)
-        at = problem.sampled(matrix, place, shift)
-        stop_if_asked(should_stop)
-        change = _Slopes(problem, at, should_stop).change(shift)
+        stop_if_asked(problem.should_stop)
+        at = problem.sampled(place)
+        stop_if_asked(problem.should_stop)
+        change = _Slopes(problem, at).change(place.shift)
         moved = _moved(at, change) * problem.reach
         change *= min(1.0, 2 * problem.pixel / max(moved, 1e-30))  # slopes tell nothing farther away
-        matrix = matrix + change[[0, 1, 3, 4]].reshape(2, 2)
-        place = place + change[[2, 5]] * problem.reach
-        shift = shift + change[6:].reshape(2, -1)
+        place = _Place(
+            place.matrix + change[[0, 1, 3, 4]].reshape(2, 2),
+            place.centre + change[[2, 5]] * problem.reach,
+            place.shift + change[6:].reshape(2, -1),
+        )
         if moved < _CONVERGED_PX * problem.pixel:
             break
-    stop_if_asked(should_stop)
-    return _finished(problem, matrix, place, shift, should_stop)
+    return place
 
 
 def _moved(at: _Sampled, change: Floats) -> float:
@@ -150,35 +191,46 @@ def _moved(at: _Sampled, change: Floats) -> float:
 class _Slopes:
     """The normal equations of the differences of neighbours."""
 
-    def __init__(self, problem: _Problem, at: _Sampled, should_stop: Stop) -> None:
+    def __init__(self, problem: _Problem, at: _Sampled) -> None:
+        should_stop = problem.should_stop
         self.difference = _differences(at.pixels, problem.height.height.shape)
         stop_if_asked(should_stop)
         # the level of a map has no slope
-        self.design = self.difference @ np.hstack([at.steady, at.linear[:, 2:]])
+        design = self.difference @ np.hstack([at.steady, at.linear[:, 2:]])
         stop_if_asked(should_stop)
         seen = self.difference @ np.hstack([at.toward, at.linear[:, :1], at.linear[:, 2:]])
         stop_if_asked(should_stop)
         self.rest = self.difference @ at.rest
-        self.weights, sigma = _huber(self.rest)
+        weights, sigma = _huber(self.rest)
         self.unknowns = at.toward.shape[1]
-        self.penalty = np.zeros(self.design.shape[1])
+        self.weighted = design * weights[:, None]
+        if at.lines is not None:
+            offsets = LineOffsets(self.difference @ at.lines, weights)
+            stop_if_asked(should_stop)
+            self.weighted -= offsets.weighted @ offsets.of(design)
+        self.penalty = np.zeros(design.shape[1])
         if problem.bent:
-            self.penalty[6 : self.unknowns] = _ALIKE * sigma**2 / np.tile(problem.bend, 2) ** 2
+            self.penalty[6 : self.unknowns] = _ALIKE * sigma**2 / problem.spread**2
         # noise of the slopes would add to the normal equations: it tells nothing of the place and makes steps too short
-        normal = self.design.T @ (seen * self.weights[:, None]) + np.diag(self.penalty)
+        normal = self.weighted.T @ seen + np.diag(self.penalty)
         scale = np.sqrt(np.maximum(np.abs(np.diag(normal)), 1e-300))
         inverse = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-12)
         self.inverse = (inverse / np.outer(scale, scale))[: self.unknowns]
 
     def change(self, shift: Floats) -> Floats:
         """Change of the unknowns of the place that makes the misfit least."""
-        toward = self.design.T @ (self.weights * self.rest)
+        toward = self.weighted.T @ self.rest
         toward[6 : self.unknowns] -= self.penalty[6 : self.unknowns] * shift.ravel()
         return np.asarray(self.inverse @ toward)
 
     def sensitivities(self) -> Floats:
         """Change (n, unknowns) of the unknowns with the height of each pixel."""
-        return np.asarray(self.difference.T @ ((self.design * self.weights[:, None]) @ self.inverse.T))
+        return np.asarray(self.difference.T @ (self.weighted @ self.inverse.T))
+
+    def kept(self) -> Floats:
+        """Change (unknowns, bends) of the unknowns with the true bends: the penalty holds some of them back."""
+        held = self.inverse[:, 6 : self.unknowns] * self.penalty[6 : self.unknowns]
+        return np.asarray(np.eye(self.unknowns)[:, 6:] - held)
 
     def of_penalty(self, spread: Floats) -> Floats:
         """Covariance of the unknowns for what the penalty holds back of bends of a spread."""
@@ -210,47 +262,71 @@ def _huber(rest: Floats) -> tuple[Floats, float]:
     return np.asarray(np.minimum(1.0, _HUBER_SIGMAS * sigma / np.maximum(np.abs(rest), 1e-30))), sigma
 
 
-def _straight(linear: Floats, heights: Floats) -> tuple[Floats, Floats, Floats]:
+def _straight(linear: Floats, heights: Floats, lines: sparse.csr_array | None) -> tuple[Floats, Floats, Floats]:
     """Coefficients of least squares of the heights, misfit and Huber's weights."""
     weights = np.ones(len(linear))
     for _ in range(3):  # weights follow from the misfit and the other way round
-        normal = linear.T @ (linear * weights[:, None])
-        coefficients = np.asarray(np.linalg.lstsq(normal, linear.T @ (weights * heights), rcond=None)[0], np.float64)
+        weighted, offsets = _weighted(linear, weights, lines)
+        normal = linear.T @ weighted
+        scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+        toward = weighted.T @ heights / scale
+        coefficients = np.linalg.lstsq(normal / np.outer(scale, scale), toward, rcond=1e-12)[0] / scale
         rest = heights - linear @ coefficients
+        if offsets is not None:
+            rest = offsets.without(rest)
         weights, _ = _huber(rest)
-    return coefficients, rest, weights
+    return np.asarray(coefficients, np.float64), rest, weights
 
 
-def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, should_stop: Stop) -> SlopeFit:
-    at = problem.sampled(matrix, place, shift)
-    slopes = _Slopes(problem, at, should_stop)
+def _weighted(linear: Floats, weights: Floats, lines: sparse.csr_array | None) -> tuple[Floats, LineOffsets | None]:
+    """Columns times their weights, without what could be offsets of lines; the least squares of these."""
+    weighted = linear * weights[:, None]
+    if lines is None:
+        return weighted, None
+    offsets = LineOffsets(lines, weights)
+    return weighted - offsets.weighted @ offsets.of(linear), offsets
+
+
+class _Errors(NamedTuple):
+    """How errors of the heights come into the unknowns."""
+
+    of_heights: MisfitErrors
+    of_place: Floats  # (n, unknowns) change of the unknowns of the place with the height of each pixel
+    slopes: _Slopes
+    of_linear: Floats  # (n, 4 + bent terms) the same for gain, plane and rise, a place that goes wrong included
+
+
+def _errors_of(problem: _Problem, at: _Sampled) -> _Errors:
+    should_stop = problem.should_stop
+    slopes = _Slopes(problem, at)
     of_place = slopes.sensitivities()
     stop_if_asked(should_stop)
-    weighted = at.linear * at.weights[:, None]
-    of_linear = weighted @ np.linalg.pinv(at.linear.T @ weighted, hermitian=True)
+    weighted, offsets = _weighted(at.linear, at.weights, at.lines)
+    alone = weighted @ np.linalg.pinv(at.linear.T @ weighted, hermitian=True)
+    toward = at.steady[:, :-1]
     # a place that is wrong changes gain and plane
-    coupling = at.steady[:, :-1].T @ of_linear
-    of_linear -= of_place @ coupling
+    of_linear = alone - of_place @ (toward.T @ alone)
     stop_if_asked(should_stop)
-    held = slopes.of_penalty(np.tile(problem.bend, 2)) if problem.bent else np.zeros((6, 6))
-    # where the surface is steep, heights err more
-    size = _local_size(at.rest, at.pixels, problem.height.height.shape)
-    covariance = _covariance(
-        np.hstack([at.steady[:, :-1], at.linear]) / size[:, None], np.hstack([of_place, of_linear]) * size[:, None],
-        at.rest / size, at.pixels, should_stop,
-    )  # fmt: skip
+
+    def leaves(errors: Floats) -> Floats:
+        moved = errors - toward @ (errors @ of_place)
+        rest = moved - at.linear @ (moved @ alone)
+        return rest if offsets is None else offsets.without(rest)
+
+    return _Errors(MisfitErrors(at.rest, leaves, at.pixels, should_stop), of_place, slopes, of_linear)
+
+
+def _finished(problem: _Problem, place: _Place, evidence: float) -> SlopeFit:
+    at = problem.sampled(place)
+    errors = _errors_of(problem, at)
     unknowns = at.toward.shape[1]
-    noise = covariance[:unknowns, :unknowns]
+    noise = errors.of_heights.covariance(np.hstack([errors.of_place, errors.of_linear[:, :1]]))
+    held = errors.slopes.of_penalty(problem.spread) if problem.bent else np.zeros((6, 6))
     gain = float(at.coefficients[0])
-    transform, distortion, spread, to_affine = _split(problem, at, matrix, place, shift)
-    of_all = noise + held
+    transform, distortion, spread, to_affine = _split(problem, at, place)
+    of_all = noise[:unknowns, :unknowns] + held
     scale = np.array([1.0, 1.0, problem.reach, 1.0, 1.0, problem.reach])
     affine = to_affine @ of_all @ to_affine.T * np.outer(scale, scale)
-    evidence = 0.0
-    if distortion is not None:
-        bends = shift.ravel()
-        chi_square = float(bends @ np.linalg.pinv(noise[6:, 6:], hermitian=True) @ bends)
-        evidence = (chi_square - bends.size) / math.sqrt(2 * bends.size)
     return SlopeFit(
         transform=transform,
         distortion=distortion,
@@ -258,14 +334,14 @@ def _finished(problem: _Problem, matrix: Floats, place: Floats, shift: Floats, s
         covariance=affine,
         position_sigma_nm=problem.reach * math.sqrt(_mean_square(spread, of_all)),
         gain=gain,
-        gain_sigma=math.sqrt(covariance[unknowns, unknowns] + coupling[:, 0] @ held @ coupling[:, 0]),
+        gain_sigma=math.sqrt(noise[unknowns, unknowns]),
         correlation=_correlation(at),
         places=at.at * problem.reach + problem.centre,
     )
 
 
 def _split(
-    problem: _Problem, at: _Sampled, matrix: Floats, place: Floats, shift: Floats
+    problem: _Problem, at: _Sampled, found: _Place
 ) -> tuple[PlaneTransform, ScanDistortion | None, list[Floats], Floats]:
     """Put the part of the bending that is affine over the overlap into the transform.
 
@@ -279,6 +355,7 @@ def _split(
         np.hstack([straight, none[:, :3], at.terms, bare]),
         np.hstack([none[:, :3], straight, bare, at.terms]),
     ]
+    matrix, place, shift = found
     project = np.linalg.pinv(straight)
     to_affine = np.vstack([project @ part for part in spread])
     if not problem.bent:
@@ -290,7 +367,7 @@ def _split(
     affine = at.at @ matrix.T * problem.reach + place
     terms = bending_terms(affine, problem.size)
     solve = np.linalg.pinv(terms)
-    raised = -at.terms @ at.coefficients[4:] / at.coefficients[0]
+    raised = -at.linear[:, 4:] @ at.coefficients[4:] / at.coefficients[0]
     raised = raised - straight @ (project @ raised)
     return (
         PlaneTransform(matrix, place - matrix @ problem.centre),
@@ -308,85 +385,6 @@ def _split(
 
 def _mean_square(designs: list[Floats], covariance: Floats) -> float:
     return float(sum(((design @ covariance) * design).sum(axis=1).mean() for design in designs))
-
-
-def _local_size(rest: Floats, pixels: NDArray[np.intp], shape: tuple[int, int]) -> Floats:
-    """Root mean square misfit around each pixel, not much smaller than on the whole."""
-    square, share = np.zeros(shape), np.zeros(shape)
-    square[tuple(pixels.T)] = rest**2
-    share[tuple(pixels.T)] = 1.0
-    near, weight = (ndimage.gaussian_filter(part, _AROUND_PX)[tuple(pixels.T)] for part in (square, share))
-    whole = max(float(np.mean(rest**2)), 1e-300)
-    return np.asarray(np.sqrt(np.maximum(near / weight, _LEAST_SIZE**2 * whole)))
-
-
-def _covariance(
-    design: Floats, sensitivity: Floats, rest: Floats, pixels: NDArray[np.intp], should_stop: Stop
-) -> Floats:
-    """Covariance of unknowns for height errors that are alike over any distance.
-
-    Heights are wrong over many pixels at once, which the number of pixels knows nothing of. The misfit, in units of its
-    local size, is taken for one draw of a stationary error e with a power that depends on the wavelength only. With the
-    sensitivities c of the unknowns to the height of each pixel, ``cov = sum of |c|^2 * power`` over all frequencies.
-    What is left of the error is ``e - design @ (c @ e)``; its expected power tells by how much that of the misfit falls
-    short.
-    """
-    rows, columns = (pixels - pixels.min(axis=0)).T
-    extent = int(rows.max()) + 1, int(columns.max()) + 1
-    padded = tuple(fft.next_fast_len(2 * n, real=True) for n in extent)
-    frequency = np.hypot(fft.fftfreq(padded[0])[:, None] * extent[0], fft.rfftfreq(padded[1])[None, :] * extent[1])
-    ring = np.maximum(np.rint(frequency.ravel()).astype(np.intp), 1) - 1  # waves across the overlap
-    halves = np.full(frequency.shape, 2.0, np.float32)  # of a real signal one half of the frequencies is kept
-    halves[:, 0] = 1.0
-    both_halves = halves.ravel()
-    image = np.zeros(extent, np.float32)
-
-    def spectrum(values: Floats) -> NDArray[np.complex64]:
-        stop_if_asked(should_stop)
-        image[rows, columns] = values
-        return np.asarray(fft.rfft2(image, padded).ravel(), np.complex64)
-
-    def in_rings(power: NDArray[np.floating]) -> Floats:
-        return np.asarray(np.bincount(ring, power * both_halves), np.float64)
-
-    designs, sensitivities = (np.stack([spectrum(c) for c in part.T]) for part in (design, sensitivity))
-    white = len(rows) * np.asarray(np.bincount(ring, both_halves), np.float64)
-    left = in_rings(np.abs(spectrum(rest)) ** 2) / white
-    across = in_rings((designs.conj() * sensitivities).real.sum(axis=0)) / white
-    power = left
-    for _ in range(_POWER_STEPS):
-        stop_if_asked(should_stop)
-        weighted = sensitivities * (power[ring] * both_halves / math.prod(padded)).astype(np.float32)
-        covariance = np.asarray((weighted @ sensitivities.conj().T).real, np.float64)
-        stop_if_asked(should_stop)
-        root = _root(covariance).astype(np.float32)
-        through = root.T @ designs
-        stop_if_asked(should_stop)
-        added = in_rings((np.abs(through) ** 2).sum(axis=0)) / white
-        expected = 1 - 2 * across + added / np.maximum(power, 1e-300)
-        power = _growing(left / np.clip(expected, 1 / _SCALE_UP, None))
-    return covariance
-
-
-def _growing(power: Floats) -> Floats:
-    """Let the power (rings,) of the longest waves be no less than the law of the next shorter ones says.
-
-    Gain, plane and bending take out nearly all of their misfit.
-    """
-    waves = np.arange(1, len(power) + 1)
-    told = (waves > _TAKEN_WAVES) & (waves <= _TELLING_WAVES) & (power > 0)
-    if np.count_nonzero(told) < 3:
-        return power
-    law = np.polynomial.Polynomial.fit(np.log(waves[told]), np.log(power[told]), 1)
-    if law.deriv()(0.0) > 0:
-        return power
-    longest = waves <= _TAKEN_WAVES
-    return np.where(longest, np.maximum(power, np.exp(law(np.log(waves)))), power)
-
-
-def _root(covariance: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _correlation(at: _Sampled) -> float:
