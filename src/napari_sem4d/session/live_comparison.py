@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,11 @@ class Fit:
     def chi_square(self) -> NDArray[np.float64]:
         """Reduced chi-square of each segment: 1 when only noise is left."""
         return self.rms**2
+
+    def without_images(self) -> Fit:
+        """Return the figures alone."""
+        none = np.empty((len(self.names), 0, 0), np.float32)
+        return replace(self, measured=none, predicted=none, residual=none)
 
     @property
     def total(self) -> float:

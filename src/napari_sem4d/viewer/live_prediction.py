@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,8 +36,6 @@ class LivePrediction:
         Of the setup that was computed last.
     fitted : Setup or None
         That setup.
-    as_made : Fit or None
-        Of the setup that the result was made with.
     problem : str
         Why there is no fit of the present setup; empty when there is or will be one.
     step : int
@@ -50,7 +49,7 @@ class LivePrediction:
         self._session = workbench.session
         self.fit: Fit | None = None
         self.fitted: Setup | None = None
-        self.as_made: Fit | None = None
+        self._as_made: dict[int, Fit] = {}  # by the step of their pixels
         self.problem = ""
         self.step = 1
         self._wanted = False
@@ -68,6 +67,11 @@ class LivePrediction:
         if run is None or run.series is not self._session.series:
             return None
         return run if isinstance(run.unlevelled, HeightMap) and run.unlevelled.predicted.size else None
+
+    @property
+    def as_made(self) -> Fit | None:
+        """How the setup that the result was made with fits the same pixels; without images."""
+        return self._as_made.get(self.step)
 
     @property
     def is_busy(self) -> bool:
@@ -88,7 +92,8 @@ class LivePrediction:
         if self._rest is not None:
             self._rest.stop()
         self._computing = self._held = self._held_run = None
-        self.fit = self.as_made = self.fitted = None
+        self.fit = self.fitted = None
+        self._as_made = {}
         self.problem = ""
         self.changed.emit()
 
@@ -110,9 +115,10 @@ class LivePrediction:
     def _start(self, run: Run, setup: Setup, *, whole: bool = False) -> None:
         held = self._held if self._held_run is not None and self._held_run.unlevelled is run.unlevelled else None
         found: list[tuple[LiveComparison, Fit, Fit | None]] = []
+        known = dict(self._as_made)
 
         def work(progress: Progress, should_stop: ShouldStop) -> None:
-            found.append(_fitted(run, setup, None if whole else held, self.as_made, whole, should_stop))
+            found.append(_fitted(run, setup, None if whole else held, known, whole, should_stop))
 
         def end() -> bool:
             """Return whether this is still what is awaited."""
@@ -125,7 +131,9 @@ class LivePrediction:
             if end():
                 comparison, fit, as_made = found[0]
                 if not whole:
-                    self._held, self._held_run, self.as_made = comparison, run, as_made
+                    self._held, self._held_run = comparison, run
+                if as_made is not None:
+                    self._as_made[comparison.step] = as_made
                 self.fit, self.fitted, self.problem, self.step = fit, setup, "", comparison.step
                 self._go_on(run, setup)
 
@@ -156,18 +164,23 @@ class LivePrediction:
 
 
 def _fitted(
-    run: Run, setup: Setup, held: LiveComparison | None, as_made: Fit | None, whole: bool, should_stop: ShouldStop
+    run: Run,
+    setup: Setup,
+    held: LiveComparison | None,
+    known: Mapping[int, Fit],
+    whole: bool,
+    should_stop: ShouldStop,
 ) -> tuple[LiveComparison, Fit, Fit | None]:
-    """Hold the surface if need be and fit the setup; the fit of the run's own setup comes with it."""
+    """Hold the surface if need be and fit the setup, and the run's own setup where that is not ``known`` yet."""
     if held is None or not held.serves(setup):
         if not set(_names(run)) <= set(setup.detector_names):
             raise InputError("The setup names other segments than the result: reconstruct it with this setup.")
         held = LiveComparison.of(run, setup, most_side=None if whole else MOST_SIDE, should_stop=should_stop)
-        as_made = None
     if should_stop():
         raise Cancelled
+    as_made = known.get(held.step)
     if as_made is None and held.serves(run.setup):
-        as_made = held.fit(run.setup)
+        as_made = held.fit(run.setup).without_images()
     return held, held.fit(setup), as_made
 
 
