@@ -24,18 +24,22 @@ from PIL import Image
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sem4d import SemSeries, Setup, compare, read_height, read_sem, simulate
 from napari_sem4d.report.subject import Subject
 from napari_sem4d.report.write import write_subject
+from napari_sem4d.session.failure import Failure
 from napari_sem4d.session.measuring import level, read_figures, table_text
 from napari_sem4d.session.references import Reference
 from napari_sem4d.session.run_comparison import difference_rows
 from napari_sem4d.session.samples import sample_path
+from napari_sem4d.viewer.notify import FailureDetails
+from napari_sem4d.viewer.preferences import open_preferences
 from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.dock import ReconstructDock
+from napari_sem4d.widgets.help_dialog import HelpDialog
 
 PICTURES = Path(__file__).parent / "pictures"
 WINDOW = (1366, 768)
@@ -98,6 +102,16 @@ class Photographer:
         self.pause(0.8)
         path = PICTURES / f"{name}_{self.theme}.png"
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(path.relative_to(Path(__file__).parent))
+
+    def take_dialog(self, name: str, dialog: QWidget) -> None:
+        """Save a picture of a dialog alone."""
+        if self.theme == "light" and name not in IN_LIGHT:
+            return
+        dialog.show()
+        self.pause(0.5)
+        path = PICTURES / f"{name}_{self.theme}.png"
+        dialog.grab().save(str(path))
         print(path.relative_to(Path(__file__).parent))
 
     def open(self, scan: Path | SemSeries) -> None:
@@ -355,7 +369,7 @@ def converge(camera: Photographer) -> None:
 def export(camera: Photographer) -> None:
     """Show the step that exports, and the pages of the report of the shown result with the bundled AFM map."""
     dock, bench = camera.dock, camera.dock.workbench
-    dock.show_step(4)
+    dock.show_step(5)
     box = dock.export_panel.format_box
     box.setCurrentIndex(box.findData(".gwy"))
     camera.take("export")
@@ -438,12 +452,33 @@ def keep_session(theme: str) -> None:
         camera.wait(lambda: not (folder / "lock.json").exists())
 
 
+def explain(camera: Photographer) -> None:
+    """Open the help, our page of napari's preferences, and the details of an error that nobody thought of."""
+    dock, window = camera.dock, camera.viewer.window
+    dock.carry_out("help")
+    help_dialog = dock.window().findChild(HelpDialog)
+    camera.take_dialog("help", help_dialog)
+    help_dialog.close()
+    open_preferences(camera.viewer)
+    camera.take_dialog("preferences", window._pref_dialog)  # private: napari 0.9.2 has no other handle on it, 2026-11
+    window._pref_dialog.reject()
+    try:
+        raise ZeroDivisionError("nobody thought of this")
+    except ZeroDivisionError as error:
+        failure = Failure.of(error, "reconstruct the surface")
+    failure = replace(failure, trace=failure.trace.replace(str(Path(__file__).parent.parent), "…"))
+    details = FailureDetails(failure, dock.window())
+    camera.take_dialog("details", details)
+    details.close()
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
     camera = Photographer(theme)
     dock = camera.dock
     camera.take("empty")
+    explain(camera)
     camera.open(sample_path("islands.tif"))
     camera.take("data")
     dock.show_step(1)
