@@ -22,7 +22,7 @@ from napari_sem4d.model.errors import stop_if_asked
 _MOST_PIXELS = 120_000  # larger scans are averaged in blocks: a tenth of such a pixel is enough
 _SMOOTHING_PX = (3.0, 1.8, 1.1)  # before gradients are taken: the more noise, the more
 _ROUNDS = 5
-_SETTLED_PX = 0.003
+_CONVERGED_PX = 0.003
 _STEPPED_PX = 2.0  # longest step of a round: gradients tell no more
 _OUTLIER = 4.0  # mean squared misfit of the segments, in variances, that halves the weight of a pixel
 _CHANGE_PX = 1.2  # over which a change is looked for
@@ -35,6 +35,7 @@ _UNCERTAIN_PX = 0.45  # beyond, what has changed is asked, too
 _NOISE_MARGIN = 1.03  # on the gradients of noise: what is left of them by chance is no structure
 _FEWEST_PIXELS = 64
 _ENOUGH_PX = 0.1  # a named region that fixes the drift to this is used alone
+_SETTLED_PX = 0.3  # and what has never changed, to this
 _NEAR_PX = 1.5  # that gradients reach from the scan before
 _OUTSTANDING = 6.0  # standard deviations of the correlation: a peak that noise does not make
 _BETTER = 0.93  # of the distance of the scan: what noise alone does not bring
@@ -140,15 +141,27 @@ class FrameTracker:
         likeness = self._likeness(scan, should_stop)
         for guess in self._guesses(scan, likeness, should_stop):
             found = _Solution(guess, self._first_gains(scan), math.inf)
-            if self._region is not None:
-                found = self._solve(scan, guess, found.relative, self._region, should_stop)
-            if not found.sigma <= _ENOUGH_PX / self._step:  # a named region is asked alone if it says enough
-                found = self._solve(scan, guess, found.relative, np.ones(self._count.shape, np.bool_), should_stop)
+            for area, enough in self._areas():
+                found = self._solve(scan, guess, found.relative, area, should_stop)
+                if found.sigma <= enough / self._step:
+                    break
             if found.sigma > _UNCERTAIN_PX / self._step:  # too little stands still: what grows must tell
                 found = replace(found, drift=_highest(likeness, guess))
             tried.append((self._distance(scan, found, should_stop), found))
         best = min(tried, key=lambda pair: pair[0])[1]
         return best.drift, best.relative, best.sigma
+
+    def _areas(self) -> list[tuple[NDArray[np.bool_], float]]:
+        """Where to look for the drift, and the sigma to which an area says enough to be asked alone.
+
+        Fronts that grow a little between scans look like drift, and outweigh what stands still.
+        """
+        areas = [(np.ones(self._count.shape, np.bool_), math.inf)]
+        if self._ever.any():
+            areas.insert(0, (self._settled(self._ever), _SETTLED_PX))
+        if self._region is not None:
+            areas.insert(0, (self._region, _ENOUGH_PX))
+        return areas
 
     def _distance(self, scan: Image, at: _Solution, should_stop: Callable[[], bool] | None) -> float:
         """Median over the pixels of how far the scan is from the reference: what has grown does not count."""
@@ -207,7 +220,7 @@ class FrameTracker:
             for _ in range(_ROUNDS):
                 before = solution.drift
                 solution = _round(pair, solution, prior, should_stop)
-                if np.abs(solution.drift - before).max() < _SETTLED_PX:
+                if np.abs(solution.drift - before).max() < _CONVERGED_PX:
                     break
             if not solution.sigma <= best.sigma:
                 break
