@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari_sem4d.model import Region, SemSeries
 from napari_sem4d.session import Session
 from napari_sem4d.session.areas import Area
+from napari_sem4d.session.run_settings import RunSettings
 from napari_sem4d.viewer.layers import scan_layers, scan_limits
 from napari_sem4d.viewer.scan_view import ScanView
 
@@ -57,7 +58,7 @@ def test_the_level_area_of_the_active_region_is_what_is_drawn(view: tuple[ScanVi
 
 def test_regions_outlive_another_crop_in_their_place(view: tuple[ScanView, Session], viewer: ViewerModel) -> None:
     scan, session = view
-    session.add_region(Area.around(Region(20, 40, 30, 50)))
+    region = session.add_region(Area.around(Region(20, 40, 30, 50)))
     layer = scan.regions.layer
     assert layer is not None
     before = np.array([layer.data_to_world(corner) for corner in layer.data[0]])
@@ -71,3 +72,12 @@ def test_regions_outlive_another_crop_in_their_place(view: tuple[ScanView, Sessi
     after = np.array([scan.regions.layer.data_to_world(corner) for corner in scan.regions.layer.data[0]])
     moved = np.subtract((10, 5), (0, 0)) * 20.0
     np.testing.assert_allclose(after, before - moved, atol=1e-2)  # the image begins where it was cut
+    scan.clear()
+    level = Region(5, 15, 5, 15)
+    session.regions.restore([region], region.id, RunSettings())
+    session.set_level_region(level)  # as a session that is opened, before its images are in the viewer
+    viewer.layers.extend(layers)
+    scan.adopt(layers)
+    drawn = scan.areas["level"].layer
+    assert drawn is not None
+    np.testing.assert_allclose(drawn.data[0][0], (5, 5), atol=1e-3)

@@ -69,6 +69,11 @@ class RegionQueue:
         if self.is_going_on:
             self._workbench.session.cancel_run(self._run_id)
 
+    def cancel(self) -> None:
+        """Give up the region that is being reconstructed and those that wait."""
+        self.forget_rest()
+        self.skip()
+
     def forget_rest(self) -> None:
         """Reconstruct no more regions after the one that is going on."""
         self._waiting.clear()

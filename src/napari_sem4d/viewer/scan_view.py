@@ -97,7 +97,7 @@ class ScanView:
             self._viewer.layers.selection.active = self.layers[0]
             self._viewer.dims.set_point(0, float(self.layers[0].translate[0]))
         self._viewer.reset_view()
-        self.regions.refresh()  # those that outlive another crop of the frame
+        self._show_areas()
         self._viewer.canvas.overlays.scale_bar.visible = True
 
     def adopt(self, layers: Sequence[Image]) -> None:
@@ -105,8 +105,13 @@ class ScanView:
         self.clear()
         self.layers = list(layers)
         self._viewer.layers.selection.active = self.layers[0]
-        self.regions.refresh()
+        self._show_areas()
         self._viewer.canvas.overlays.scale_bar.visible = True
+
+    def _show_areas(self) -> None:
+        # those that outlive another crop of the frame, or come with a session that was opened
+        self.regions.refresh()
+        self._follow_level_region()
 
     def clear(self) -> None:
         """Take the image layers and the drawn areas out of the viewer."""

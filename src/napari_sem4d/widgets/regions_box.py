@@ -102,7 +102,7 @@ class RegionsBox(QWidget):
         self.skip_button.clicked.connect(self._workbench.queue.skip)
         self.stop_button = QPushButton("Cancel all")
         self.stop_button.setToolTip("Give up this region and those that wait; results that are there stay")
-        self.stop_button.clicked.connect(self._workbench.cancel)
+        self.stop_button.clicked.connect(self._workbench.queue.cancel)
         self.queue_row = QWidget()
         row = QHBoxLayout(self.queue_row)
         row.setContentsMargins(0, 0, 0, 0)
