@@ -174,13 +174,19 @@ def _session(scenes: Path) -> Iterator[Table]:
     yield session_table(quadrants())
 
 
+def _kinetics(scenes: Path) -> Iterator[Table]:
+    from benchmarks.kinetics import kinetics_tables
+
+    yield from kinetics_tables()
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "looking": _looking, "robustness": _robustness, "damage": _damage,
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
     "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
-    "exporting": _exporting, "live": _live, "memory": _memory, "drags": _drags,
+    "exporting": _exporting, "live": _live, "memory": _memory, "kinetics": _kinetics, "drags": _drags,
     "series": _series, "session": _session,
 }  # fmt: skip
 # minutes of two cores; a display; real files
@@ -204,6 +210,7 @@ ONLY_WHEN_ASKED = (
     "series",
     "live",
     "memory",
+    "kinetics",
     "drags",
 )
 

@@ -25,6 +25,7 @@ _NEAREST_PEAKS = 0.07  # in the disc (8 degrees): facets that are nearer to each
 _LEAST_SHARE = 0.15  # of the density at a peak that must be gone half way to the next
 _JOINED_PX = 1  # gaps that noise makes in a facet
 _CORE_PX = 1.5  # from the edge of a facet to where heights are its own
+_LEAST_VARIANCE_PX2 = 0.25  # of the places of pixels across a facet: two rows have as much
 _TUKEY = 4.0
 _ROUNDS = 10
 _MAD_TO_SIGMA = 1.4826
@@ -153,15 +154,18 @@ def find_facets(
     sigma = np.asarray(sigma_nm, np.float64)
     errors = NoiseCorrelation(np.ones((1, 1))) if correlation is None else correlation
     (u, v), noise, blur = _orientations(filled, sigma, errors, pixel_size_nm)
-    planar = known & (bend(u, v) < max(_FLAT, 2.5 * noise))
+    bent, tolerance = bend(u, v), max(_FLAT, 2.5 * noise)
+    planar = known & (bent < tolerance)
     peaks, width = _peaks(u[planar], v[planar], noise)
     stop_if_asked(should_stop)
     found: list[Facet] = []
     labels = np.zeros(height.shape, np.int32)
     group_of = _nearest_peak(u, v, peaks, max(2.5 * width, _NEAREST_PEAKS))
     for group in range(1, len(peaks) + 1):
-        parts = ndimage.binary_closing(planar & (group_of == group), iterations=_JOINED_PX)
-        pieces, count = ndimage.label(parts & known & (labels == 0))
+        own_way = group_of == group
+        parts = ndimage.binary_closing(planar & own_way, iterations=_JOINED_PX)
+        # an edge between two parallel facets stays one
+        pieces, count = ndimage.label(parts & known & own_way & (bent < 1.5 * tolerance))
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)
         for piece in np.flatnonzero(sizes >= least_pixels):
             if piece == 0:
@@ -169,6 +173,8 @@ def find_facets(
             stop_if_asked(should_stop)
             label = len(found) + 1
             own = pieces == piece
+            if not _has_width(own):
+                continue
             labels[own] = label
             found.append(_fitted(height, sigma, own, errors, pixel_size_nm, label, group))
     order = sorted(found, key=lambda f: -f.area_nm2)
@@ -251,7 +257,7 @@ def _fitted(
 ) -> Facet:
     """Plane through the heights of a facet by iterated weights of Tukey, and how sure its normal is."""
     core = ndimage.distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1] > _CORE_PX
-    if np.count_nonzero(core) < 9:
+    if not _has_width(core):
         core = own
     rows, columns = np.nonzero(core)
     centre = rows.mean(), columns.mean()
@@ -280,13 +286,22 @@ def _fitted(
     return _facet(label, normal, math.degrees(math.sqrt(max(worst, 0.0))), area, scatter, place, group)
 
 
+def _has_width(mask: Mask) -> bool:
+    """Whether pixels lie in more than a line: a plane through them is known."""
+    places = np.argwhere(mask)
+    return len(places) >= 9 and bool(np.linalg.eigvalsh(np.cov(places.T))[0] > _LEAST_VARIANCE_PX2)
+
+
 def _covariance(
     design: Map, weight: Map, sigma: Map, scatter: float, place: tuple[NDArray[np.intp], ...], errors: NoiseCorrelation
 ) -> Map:
     """Covariance (3, 3) of a weighted plane whose errors are correlated; stated or seen, the larger."""
     stated = np.where(np.isfinite(sigma), sigma, scatter)
     error = stated * max(scatter / max(float(np.median(stated)), 1e-12), 1.0)
-    solve = np.linalg.inv((design * weight[:, None]).T @ design) @ (design * weight[:, None]).T
+    solve = (
+        np.linalg.pinv((design * weight[:, None]).T @ design, rcond=1e-14, hermitian=True)
+        @ (design * weight[:, None]).T
+    )
     rows, columns = place
     reach = errors.kernel.shape[0] // 2
     shape = (int(np.ptp(rows)) + 1 + 2 * reach, int(np.ptp(columns)) + 1 + 2 * reach)
