@@ -23,6 +23,7 @@ from napari_sem4d.metrology.contours import round_interval
 from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.session.looking import looks_of, unit_of
 from napari_sem4d.viewer.anaglyph import AnaglyphCamera
+from napari_sem4d.viewer.detail_layers import doubts_of
 from napari_sem4d.viewer.looks import orientation_key
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.workbench import Workbench
@@ -39,6 +40,7 @@ _DIAL_PX = 46
 _WHEEL_PX = 86
 _SOON_MS = 60
 _READING_LINES = 2
+_LEAST_SHARE = 1e-4
 _POINT = "Point at map or surface: height, slope, doubts."
 
 
@@ -55,6 +57,7 @@ class LookBox(Fold):
         self.setObjectName("look_box")
         self._workbench = workbench
         self._looking = workbench.session.looking
+        self._doubts_of: HeightMap | None = None
         self.anaglyph: AnaglyphWindow | None = None
         self._camera: AnaglyphCamera | None = None
         form = QFormLayout(self.body)
@@ -63,6 +66,11 @@ class LookBox(Fold):
         form.addRow(self._label("L&ook", self._look_row()), self._looks)
         self.wheel = OrientationKey()
         form.addRow("", self.wheel)
+        self.doubts_label = sentence()
+        self.doubts_label.setObjectName("doubts_key")
+        self.doubts_label.setToolTip("What the colours of doubtful pixels mean, and the share of the map they take")
+        self.doubts_label.hide()
+        form.addRow(self.doubts_label)
         form.addRow(self._label("Stretch &z", self._stretch_row()), self._stretch)
         form.addRow(self._label("Li&ght", self._light_row()), self._light)
         form.addRow(self._label("Li&nes", self._lines_row()), self._lines)
@@ -221,7 +229,16 @@ class LookBox(Fold):
         self._show_key()
 
     def _mark(self) -> None:
-        self.mask_button.setChecked(self._workbench.details.is_shown("mask"))
+        is_shown, run = self._workbench.details.is_shown("mask"), self._workbench.shown_run
+        self.mask_button.setChecked(is_shown)
+        result = None if run is None else run.result
+        if is_shown and isinstance(result, HeightMap) and result is not self._doubts_of:
+            self._doubts_of = result
+            lines = [
+                f'<span style="color: {d.color}">■</span> {d.text} ({_percent(d.share)})' for d in doubts_of(result)
+            ]
+            self.doubts_label.setText("<br>".join(lines) or "No pixel is doubtful.")
+        self.doubts_label.setVisible(is_shown)
 
     def _show_key(self) -> None:
         look = self._workbench.looks.look
@@ -327,6 +344,10 @@ class OrientationKey(QWidget):
         for row, text in enumerate(words):
             painter.drawText(beside, middle + (row - 1) * metrics.height(), text)
         painter.end()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share >= _LEAST_SHARE else "below 0.01 %"
 
 
 def _nearest(factor: float) -> int:
