@@ -80,7 +80,7 @@ def test_napari_shows_our_entries_in_its_menus_and_they_work(window: Any, bump: 
     window.drop(bump.write(tmp_path))
     commands = get_app_model().commands
     commands.execute_command("napari-sem4d.compare").result()
-    assert window.dock.pages.currentIndex() == 3
+    assert window.dock.afm_panel.isVisibleTo(window.dock)
     commands.execute_command("napari-sem4d.simulate").result()
     assert window.dock.detectors_panel.simulate_box.body.isVisibleTo(window.dock)
     commands.execute_command("napari-sem4d.measure").result()

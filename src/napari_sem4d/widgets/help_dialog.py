@@ -14,8 +14,9 @@ _STEPS = """
    the black level of each segment heights come in nm, otherwise in arbitrary units.
 3. **Reconstruct** – choose a method, draw regions if you want only parts, press the large button. Look at the result as
    map (2D) or surface (3D), draw sections, level, measure.
-4. **AFM** – lay an AFM map of the same place over the result and see how well they agree.
-5. **Export** – heights for other programs, and the report.
+4. **Time** – a series of scans: play it, follow what grows, measure how fast.
+5. **AFM** – lay an AFM map of the same place over the result and see how well they agree.
+6. **Export** – heights for other programs, and the report.
 
 The line above the large button says what goes on or what is missing. Resting the mouse on anything explains it.
 """

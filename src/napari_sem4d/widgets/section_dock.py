@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QVB
 
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model import InputError
+from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.measuring import figure_text
 from napari_sem4d.session.sections import SectionHeights, heights_at, step_between, table_of_sections
 from napari_sem4d.viewer.notify import tell, tell_failure
@@ -101,7 +102,7 @@ class SectionDock(QWidget):
             self.plot.show_cursors(None, (0.0, 0.0))
             return
         unit, length = active.profile.unit, float(active.profile.distance_nm[-1])
-        lines = [f"<b>{active.section.name}</b>, {length:.4g} nm long"]
+        lines = [f"<b>{active.section.name}</b>, {length_text(length)} long"]
         band = "Band: ± 1 σ" if shown.samples is not None else "Band: ± 1 σ without that of the z scale"
         lines.append(band + (", dashed: AFM" if active.afm is not None else ""))
         heights = (0.0, 0.0)
