@@ -83,6 +83,7 @@ class SessionBox(QWidget):
 
     def _question(self) -> QWidget:
         self.in_use = sentence()
+        self.in_use.setTextFormat(Qt.TextFormat.PlainText)
         self.copy_button = _button(
             "Open a cop&y",
             "Read it as it was saved last; the copy has no name yet",
@@ -146,6 +147,7 @@ class SessionBox(QWidget):
             item.widget().deleteLater()
         for offer in offers:
             words = sentence()
+            words.setTextFormat(Qt.TextFormat.PlainText)
             words.setText(offer.words)
             open_it = _button("Open", "Go on with it", partial(self._saving.open, offer.path))
             forget_it = _button("Forget", "Delete it for good", partial(self._saving.forget_offer, offer))
