@@ -39,7 +39,9 @@ def test_a_section_is_drawn_moved_read_and_saved(window: Any, bump: Any, tmp_pat
     nearest = tuple(np.round(places).astype(int))
     assert np.abs(found.profile.height - result.height_nm[nearest]).max() < 15.0  # half a pixel on the steepest slope
     assert found.profile.distance_nm[found.profile.height.argmax()] == pytest.approx((column - 5) * 20.0, abs=80.0)
-    spread = np.sqrt(((result.samples - result.height_nm) ** 2).mean(axis=0) + (result.z_scale_uncertainty * result.height_nm) ** 2)
+    spread = np.sqrt(
+        ((result.samples - result.height_nm) ** 2).mean(axis=0) + (result.z_scale_uncertainty * result.height_nm) ** 2
+    )
     assert np.median(found.profile.sigma / spread[nearest]) == pytest.approx(1.0, abs=0.15)
 
     dock = box.dock.findChild(SectionDock)
