@@ -20,6 +20,7 @@ _REJECTED = 4.0  # robust standard deviations by which a place has moved
 _STATED = 3.0  # times the stated sigma: noise is no larger than that, whatever the differences are
 _TUKEY = 4.0
 _ROUNDS = 12
+_FITTED_PIXELS = 40_000  # of those that stand still: enough for a plane
 _BINS, _BINS_SMOOTHED = 200, 4.0  # of the histogram whose peak is the difference of what stands still
 _MAD_TO_SIGMA = 1.4826
 
@@ -151,12 +152,12 @@ def _robust_plane(difference: Heights, known: NDArray[np.bool_]) -> Plane:
     counts, edges = np.histogram(flat, _BINS, (float(np.quantile(flat, 0.01)), float(np.quantile(flat, 0.99)) + 1e-9))
     peak = int(np.argmax(ndimage.gaussian_filter(counts.astype(np.float64), _BINS_SMOOTHED)))
     plane: Plane = (float(edges[peak] + edges[peak + 1]) / 2, a, b)
-    rows, columns = np.nonzero(known)
+    rows, columns = (index[:: 1 + known.sum() // _FITTED_PIXELS] for index in np.nonzero(known))
     x, y = columns / known.shape[1] - 0.5, rows / known.shape[0] - 0.5
     design = np.stack([np.ones_like(x), x, y], axis=1)
-    values = difference[known].astype(np.float64)
+    values = difference[rows, columns].astype(np.float64)
     for _ in range(_ROUNDS):
-        rest = without_plane(difference, plane)[known]
+        rest = values - (plane[0] + plane[1] * columns + plane[2] * rows)
         scale = _MAD_TO_SIGMA * float(np.median(np.abs(rest)))
         near_it = np.abs(rest) <= 3 * scale
         scale = max(_MAD_TO_SIGMA * float(np.median(np.abs(rest[near_it]))), 1e-9)
