@@ -197,7 +197,7 @@ def test_runs_are_compared_side_by_side_and_the_canvas_comes_back(hands: Hands) 
     maps = view.layers[:2]
     assert all(isinstance(layer, Image) for layer in maps)
     assert maps[0].contrast_limits == maps[1].contrast_limits
-    assert [layer.name for layer in view.layers] == ["analytic: height (nm)", "photometric: height (nm)",
+    assert [layer.name for layer in view.layers] == ["analytic (nm)", "photometric (nm)",
                                                      "photometric − analytic (nm)"]  # fmt: skip
     low, high = view.layers[2].contrast_limits
     assert low == -high
@@ -208,7 +208,7 @@ def test_runs_are_compared_side_by_side_and_the_canvas_comes_back(hands: Hands) 
     window.click(hands.runs.comparison_table.leave_button)
     assert not viewer.canvas.grid.enabled
     assert viewer.dims.ndisplay == 3
-    window.wait_until(lambda: not any("height (nm)" in layer.name and ":" in layer.name for layer in viewer.layers))
+    window.wait_until(lambda: "analytic (nm)" not in viewer.layers)
     after = (
         viewer.scene.camera.zoom,
         viewer.scene.camera.center,

@@ -133,7 +133,7 @@ def telling_labels(runs: Sequence[Run]) -> tuple[str, ...]:
     differing = [index for index in range(3) if len({part[index] for part in parts}) > 1]
     labels = [run.title or ", ".join(part[index] for index in differing) for run, part in zip(runs, parts, strict=True)]
     return tuple(
-        label if label and labels.count(label) == 1 else f"{label} (run {run.id})" if label else f"run {run.id}"
+        label if label and labels.count(label) == 1 else f"{label}, run {run.id}" if label else f"run {run.id}"
         for run, label in zip(runs, labels, strict=True)
     )
 

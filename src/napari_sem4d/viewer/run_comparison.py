@@ -248,7 +248,7 @@ def comparison_layers(comparison: RunComparison) -> list[Layer]:
 def _map_layer(at: ComparedRun, comparison: RunComparison) -> Image:
     pixel, region = at.result.pixel_size_nm, at.result.region
     place = (region.row_start * pixel, region.column_start * pixel) if comparison.is_in_place else (0.0, 0.0)
-    return _image(at.height, f"{at.label}: height ({at.result.unit})", HEIGHT_COLORMAP, comparison.limits, pixel, place)
+    return _image(at.height, f"{at.label} ({at.result.unit})", HEIGHT_COLORMAP, comparison.limits, pixel, place)
 
 
 def _difference_layer(comparison: RunComparison, difference: MapDifference) -> Image:

@@ -18,6 +18,7 @@ from napari_sem4d.widgets.list_table import ActionButton, ListTable
 from napari_sem4d.widgets.runs_model import NAME, RunsModel
 
 _MOST_ROWS = 6
+_SETTLED_MS = 100  # until the window has taken in that a comparison has gone
 
 
 class RunsBox(QWidget):
@@ -42,6 +43,10 @@ class RunsBox(QWidget):
         self.table.doubleClicked.connect(self._show_unless_name)
         self.table.selectionModel().selectionChanged.connect(self._enable)
         self.comparison_table = ComparisonTable(workbench)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SETTLED_MS)
+        self._soon.timeout.connect(self._forget_height)
         body = QVBoxLayout(self.fold.body)
         body.setContentsMargins(0, 0, 0, 0)
         body.addWidget(self.table)
@@ -135,7 +140,7 @@ class RunsBox(QWidget):
 
     def _fit(self) -> None:
         self._enable()
-        QTimer.singleShot(0, self._forget_height)
+        self._soon.start()
 
     def _forget_height(self) -> None:
         # Qt asks the layouts above for their height before those below have noticed that text that wraps has gone.
@@ -143,7 +148,7 @@ class RunsBox(QWidget):
             layout = widget.layout()
             if layout is not None:
                 layout.invalidate()
-        self.updateGeometry()
+            widget.updateGeometry()
 
     def _show_unless_name(self, index: object) -> None:
         if self.table.currentIndex().column() != NAME:
