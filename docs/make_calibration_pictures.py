@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import tifffile
-from make_screenshots import Photographer
 from napari.settings import get_settings
 from numpy.typing import NDArray
+from photographer import Photographer
 
 from napari_sem4d import AnnularSegment, SemSeries, Setup, read_sem, simulate
 from napari_sem4d.session.references import Reference, ReferenceKind

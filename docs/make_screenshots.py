@@ -8,135 +8,37 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-import napari
 import numpy as np
 import pypdfium2
 import tifffile
 from napari.settings import get_settings
+from photographer import PICTURES, THEMES, Photographer, shrink
 from PIL import Image
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
 
 from napari_sem4d import SemSeries, Setup, compare, read_height, read_sem, simulate
 from napari_sem4d.report.subject import Subject
 from napari_sem4d.report.write import write_subject
 from napari_sem4d.session.failure import Failure
 from napari_sem4d.session.measuring import level, read_figures, table_text
-from napari_sem4d.session.references import Reference
 from napari_sem4d.session.run_comparison import difference_rows
 from napari_sem4d.session.samples import sample_path
 from napari_sem4d.viewer.notify import FailureDetails
 from napari_sem4d.viewer.preferences import open_preferences
-from napari_sem4d.viewer.scan_view import Purpose
 from napari_sem4d.viewer.workbench import Workbench
-from napari_sem4d.widgets.dock import ReconstructDock
 from napari_sem4d.widgets.help_dialog import HelpDialog
 
-PICTURES = Path(__file__).parent / "pictures"
-WINDOW = (1366, 768)
-THEMES = ("dark", "light")
-# The rest looks the same in light; a picture weighs a quarter of a megabyte.
-IN_LIGHT = (
-    "data",
-    "detectors",
-    "detectors_live",
-    "surface",
-    "simulate",
-    "map",
-    "calibrate",
-    "converging",
-    "compare",
-    "measure",
-    "session",
-    "export",
-    "afm_difference",
-    "runs",
-    "look_facets",
-    "look_surface",
-    "section",
-)
-PATIENCE_S = 120.0
 GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
 FIELD = slice(0, 256)
 PAGE_SCALE, PAGES_SHOWN = 0.9, (0, 2, 3)
-
-
-class Photographer:
-    """A window with the dock, and the hands to work it."""
-
-    def __init__(self, theme: str) -> None:
-        get_settings().appearance.theme = theme
-        self.theme = theme
-        self.viewer = napari.Viewer(show_welcome_screen=False)
-        self.viewer.window.resize(*WINDOW)
-        _, dock = self.viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
-        self.dock: ReconstructDock = dock
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        """Let the window work until something has happened."""
-        until = time.monotonic() + PATIENCE_S
-        while not condition():
-            if time.monotonic() > until:
-                raise TimeoutError("the window did not get there; look at it with a real display")
-            QApplication.processEvents()
-            time.sleep(0.01)
-
-    def pause(self, seconds: float) -> None:
-        """Let the window settle."""
-        until = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > until)
-
-    def take(self, name: str) -> None:
-        """Save a picture of the whole window."""
-        if self.theme == "light" and name not in IN_LIGHT:
-            return
-        self.pause(0.8)
-        path = PICTURES / f"{name}_{self.theme}.png"
-        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
-        print(path.relative_to(Path(__file__).parent))
-
-    def take_dialog(self, name: str, dialog: QWidget) -> None:
-        """Save a picture of a dialog alone."""
-        if self.theme == "light" and name not in IN_LIGHT:
-            return
-        dialog.show()
-        self.pause(0.5)
-        path = PICTURES / f"{name}_{self.theme}.png"
-        dialog.grab().save(str(path))
-        print(path.relative_to(Path(__file__).parent))
-
-    def open(self, scan: Path | SemSeries) -> None:
-        """Open files or a series in memory, and wait for it."""
-        before = self.dock.workbench.session.series
-        if isinstance(scan, Path):
-            self.dock.workbench.opening.open_files([scan])
-        else:
-            self.dock.workbench.opening.open_series(scan)
-        bench = self.dock.workbench
-        self.wait(lambda: bench.session.series is not before and not bench.busy)
-
-    def reconstruct(self) -> None:
-        """Press the button and wait for the surface."""
-        bench = self.dock.workbench
-        self.dock.reconstruct_button.click()
-        self.wait(lambda: bench.shown_run is not None and bench.shown_run is bench.session.current_run)
-
-    def draw(self, purpose: Purpose, top: float, left: float, bottom: float, right: float) -> None:
-        """Draw a rectangle on the scan, in pixels."""
-        bench = self.dock.workbench
-        bench.draw(purpose)
-        bench.scan.areas[purpose].layer.add_rectangles(
-            np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
-        )
 
 
 def growing_islands(setup: Setup) -> SemSeries:
@@ -153,24 +55,6 @@ def growing_islands(setup: Setup) -> SemSeries:
         source="growing_islands.tif",
         beam_energy_kev=setup.beam_energy_kev,
     )
-
-
-def calibrate(camera: Photographer) -> None:
-    """Fix the scale of arbitrary units on the step from the ground to the top of an island."""
-    dock, session = camera.dock, camera.dock.workbench.session
-    box = dock.reconstruct_panel.calibration_box
-    box.toggle.click()
-    session.set_reference(Reference("step", 221.0, 2.0))
-    camera.draw("upper", 80.0, 180.0, 104.0, 204.0)
-    camera.draw("lower", 68.0, 342.0, 92.0, 366.0)
-    box.measure_button.click()
-    camera.wait(lambda: session.found is not None)
-    camera.wait(lambda: not dock.workbench.busy)
-    dock.pages.currentWidget().ensureWidgetVisible(box)
-    camera.take("calibrate")
-    box.toggle.click()
-    dock.workbench.scan.drop("upper")
-    dock.workbench.scan.drop("lower")
 
 
 def measure(camera: Photographer) -> None:
@@ -357,7 +241,6 @@ def converge(camera: Photographer) -> None:
     camera.wait(lambda: len(session.current_run.chi_square) > 1 and bench.result is not None)
     camera.take("converging")
     camera.wait(lambda: bench.shown_run is session.current_run)
-    camera.take("converged")
     panel.result_box.compare_button.click()
     camera.wait(lambda: bench.details.is_there("images"))
     camera.take("compare")
@@ -386,6 +269,7 @@ def export(camera: Photographer) -> None:
     for index, page in enumerate(pages):
         sheet.paste(page, (index * page.width, 0))
     sheet.save(PICTURES / "report.png")
+    shrink(PICTURES / "report.png")
 
 
 def see_as_microscope(camera: Photographer) -> None:
@@ -482,16 +366,12 @@ def photograph(theme: str) -> None:
     camera.open(sample_path("islands.tif"))
     camera.take("data")
     dock.show_step(1)
-    camera.take("detectors_proposed")
     camera.reconstruct()
     camera.take("arbitrary")
     dock.workbench.session.set_setup(setup)
     dock.show_step(1)
-    camera.take("detectors")
     camera.reconstruct()
     camera.take("surface")
-    if theme == THEMES[0]:
-        copyfile(PICTURES / f"surface_{theme}.png", PICTURES / "window.png")
     turn_detector(camera)
     see_as_microscope(camera)
     converge(camera)
@@ -499,18 +379,10 @@ def photograph(theme: str) -> None:
     dock.show_step(2)
     dock.workbench.result.show_map()
     camera.take("map")
-    camera.draw("region", 80.0, 40.0, 260.0, 230.0)
-    camera.take("rectangle")
-    camera.reconstruct()
-    camera.take("rectangle_surface")
-    delete_regions(camera)
     ellipse(camera)
     measure(camera)
     look(camera)
     check_with_afm(camera)
-    dock.workbench.session.propose_setup()
-    camera.reconstruct()
-    calibrate(camera)
     dock.workbench.session.set_setup(setup)
     camera.open(growing_islands(setup))
     camera.reconstruct()

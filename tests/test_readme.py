@@ -61,4 +61,4 @@ def test_the_links_lead_to_files() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     missing = [link for link in links if not (ROOT / link).exists()]
     assert "LICENSE" in links
-    assert missing in ([], ["docs/pictures/window.png"])  # the picture is made by `make docs`
+    assert missing == []
