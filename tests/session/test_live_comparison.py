@@ -92,16 +92,6 @@ def test_large_maps_are_binned_while_something_moves(wrongly_turned: Run, bump: 
     assert thumbnails(live.measured, 20).shape == (4, 12, 16)
 
 
-def test_steep_ground_is_binned_more(wrongly_turned: Run, bump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_sem4d.session.live_comparison._MOST_SIDE_IN_SHADOW", 48)
-    result = wrongly_turned.unlevelled
-    y, x = np.mgrid[:72, :96]
-    waves = (240.0 * np.sin(x / 6.0) * np.cos(y / 7.0)).astype(np.float32)
-    run = replace(wrongly_turned, unlevelled=replace(result, height_nm=waves), method="analytic")
-    assert LiveComparison.of(run, bump.setup).step == 2
-    assert LiveComparison.of(run, bump.setup, most_side=None).step == 1
-
-
 def test_gaps_in_a_map_are_no_cliffs(wrongly_turned: Run, bump: Any) -> None:
     result = wrongly_turned.unlevelled
     height, known = result.height_nm.copy(), np.ones(result.height_nm.shape, bool)

@@ -17,8 +17,6 @@ from napari_sem4d.session.comparison import noise_level
 from napari_sem4d.session.run import Run
 
 MOST_SIDE = 512  # pixels of a side while something is dragged
-_MOST_SIDE_IN_SHADOW = 256  # the same on steep ground: cast shadows cost as much as all else
-_IN_SHADOW = 0.1  # share of pixels from which ground is steep
 THUMBNAIL_PX = 88
 _KINDS: dict[str, Kind] = {"photometric": "facets", "analytic": "analytic", "vift": "vift"}
 _FEWEST_PIXELS = 16
@@ -113,7 +111,7 @@ class LiveComparison:
             With the result of one scan.
         setup : Setup
         most_side : int, optional
-            A larger map is binned to this many pixels, steep ground to half of it; None: never.
+            A larger map is binned to this many pixels; None: never.
         should_stop : callable, optional
             Asked often; ``Cancelled`` is raised when it returns True.
 
@@ -144,9 +142,6 @@ class LiveComparison:
         if np.count_nonzero(usable) < _FEWEST_PIXELS:
             raise InputError("Too few pixels of this map were measured to compare images.")
         held = HeldField.of(np.ascontiguousarray(height), setup, pixel * step, _KINDS[run.method], field, should_stop)
-        steep = held.shadows is not None and held.shadows.pixels.size > _IN_SHADOW * height.size
-        if steep and most_side is not None and max(height.shape) > _MOST_SIDE_IN_SHADOW:
-            return cls.of(run, setup, most_side=_MOST_SIDE_IN_SHADOW, should_stop=should_stop)
         return cls(result.detector_names, measured, brightness, usable, noise_level(measured), held, step)
 
     def serves(self, setup: Setup) -> bool:
