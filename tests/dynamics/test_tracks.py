@@ -116,3 +116,12 @@ def test_bad_requests_are_refused(seen):
     empty[5] = np.nan
     with pytest.raises(InputError, match="frame 5 has no height"):
         follow_objects(replace(seen, height_nm=empty))
+
+
+def test_an_island_that_is_missed_in_one_frame_stays_the_same():
+    seen = movie([Island(900.0, -800.0, 60.0, 25.0)], 8, SHAPE, noise_nm=2.0)
+    missed = seen.height_nm.copy()
+    missed[5] = missed[0]
+    gap = follow_objects(replace(seen, height_nm=missed))
+    assert [(r.frame, r.label) for r in gap.rows] == [(3, 1), (4, 1), (6, 1), (7, 1)]
+    assert [(e.kind, e.frame) for e in gap.events] == [("birth", 3)]

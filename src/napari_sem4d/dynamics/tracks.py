@@ -231,7 +231,7 @@ def _linked(
     tree = LapTrack(
         metric=distance, gap_closing_metric=distance, splitting_metric=distance, merging_metric=distance,
         cutoff=_CUTOFF, gap_closing_cutoff=_CUTOFF, splitting_cutoff=_CUTOFF, merging_cutoff=_CUTOFF,
-        gap_closing_max_frame_count=_GAP,
+        gap_closing_max_frame_count=_GAP + 1,  # it counts from the last frame in which one is seen
         track_start_cost=_CUTOFF, track_end_cost=_CUTOFF, segment_start_cost=_CUTOFF, segment_end_cost=_CUTOFF,
         no_splitting_cost=_CUTOFF, no_merging_cost=_CUTOFF,
     ).predict(coordinates)  # fmt: skip
