@@ -190,7 +190,7 @@ def test_runs_are_compared_side_by_side_and_the_canvas_comes_back(hands: Hands) 
     )
     hands.select(hands.runs.table, 0, 2)
     assert [run.method for run in hands.runs.selected] == ["analytic", "photometric"]
-    hands.press(hands.runs.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    hands.press(hands.runs.table, Qt.Key.Key_M, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     view = window.workbench.run_comparison
     window.wait_until(lambda: view.is_there)
     assert viewer.canvas.grid.enabled

@@ -289,14 +289,14 @@ class DetectorsPanel(QWidget):
             tell(_LOST_CALIBRATION)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Undo with Ctrl+Z, redo with Ctrl+Shift+Z or Ctrl+Y; a field that is being typed in keeps them for itself."""
+        """Undo with Ctrl+Z, redo with Ctrl+Shift+Z; a field that is being typed in keeps them for itself."""
         if event is None:
             return
         control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
         keys = event.key(), event.modifiers() & (control | shift)
         if keys == (Qt.Key.Key_Z, control):
             self._undo()
-        elif keys in ((Qt.Key.Key_Z, control | shift), (Qt.Key.Key_Y, control)):
+        elif keys == (Qt.Key.Key_Z, control | shift):
             self._redo()
         else:
             super().keyPressEvent(event)

@@ -71,7 +71,7 @@ class RunsBox(QWidget):
             "Compare",
             "Show the selected runs side by side; the others are compared with the uppermost",
             self._compare,
-            "Ctrl+Shift+C",
+            "Ctrl+Shift+M",
         )
         self.apply_action = add(
             "Apply settings", "Ask for the same method, seed, setup and region on the scan that is open", self._apply
@@ -131,7 +131,7 @@ class RunsBox(QWidget):
         self.apply_action.setEnabled(one and self._session.series is not None)
         obstacle = obstacle_to_comparing(runs)
         self.compare_action.setEnabled(not obstacle)
-        self.compare_action.setToolTip(obstacle or f"{self.compare_action.statusTip()} (Ctrl+Shift+C)")
+        self.compare_action.setToolTip(obstacle or f"{self.compare_action.statusTip()} (Ctrl+Shift+M)")
         self.delete_action.setEnabled(any(not run.is_running for run in runs))
         last = self._session.deletions.last
         self.undo_action.setEnabled(bool(last))
