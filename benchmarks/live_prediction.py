@@ -66,9 +66,10 @@ def _row(method: str, pixel_size: float, slope: float) -> tuple[str, ...]:
         times.append(1e3 * (time.perf_counter() - start))
     processor = 1e3 * (time.process_time() - processor) / _UPDATES
     whole, off = [], 0.0
-    for degree in range(_UPDATES + 1, _UPDATES + 1 + _WHOLE):  # turns that no table is kept of
+    for degree in range(_UPDATES + 1, _UPDATES + 1 + _WHOLE):
         turned = _turned(setup, degree)
         model = _whole_model(method, Specimen(run.unlevelled.height_nm, pixel_size, setup.material), turned)
+        reflectance.cache_clear()
         start = time.process_time()
         model()
         whole.append(1e3 * (time.process_time() - start))
