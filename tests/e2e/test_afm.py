@@ -65,7 +65,7 @@ def islands(window: Any) -> Any:
     window.wait_until(lambda: window.session.series is not None and not window.workbench.busy)
     window.session.method = "photometric"
     window.reconstruct()
-    window.dock.show_step(3)
+    window.dock.show_step(4)
     return window
 
 
@@ -223,7 +223,7 @@ def use_the_z_scale(window: Any) -> None:
     assert bench.afm.check is None, "it was about the result before"
     window.wait_until(lambda: not any("minus" in name for name in names(window)))
     assert bench.afm.place is place
-    window.dock.show_step(3)
+    window.dock.show_step(4)
     panel.source_box.fold.toggle.click()
     window.qtbot.keyClick(panel.source_box.options_box.bent_box, Qt.Key.Key_Space)
     assert not bench.afm.options.may_be_bent
@@ -258,10 +258,10 @@ def test_a_map_is_laid_by_hand(window: Any, bump: Any, bumps_afm: Path, tmp_path
     window.session.set_setup(bump.setup)
     bench, panel = window.workbench.afm, window.dock.afm_panel
     drop(window, bumps_afm)
-    window.dock.show_step(3)
+    window.dock.show_step(4)
     assert "press Reconstruct" in panel.place_box.hint.text()
     window.reconstruct()
-    window.dock.show_step(3)
+    window.dock.show_step(4)
 
     # by mouse: the map lies in the middle, six rows and eight columns from where it belongs
     window.click(panel.place_box.move_button)
@@ -337,7 +337,7 @@ def test_what_goes_wrong_is_told_and_breaks_nothing(
     assert "already" in told[-1]
 
     drop(window, bumps_afm)
-    window.dock.show_step(3)
+    window.dock.show_step(4)
     afm = bench.afm
     afm.place_at(type(afm.place)(afm.place.matrix, afm.place.offset_nm + 1e5))
     window.click(panel.place_box.refine_button)

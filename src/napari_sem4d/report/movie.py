@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import io
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +10,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
-from PIL import Image
 
-from napari_sem4d.io.atomic import whole_file
+from napari_sem4d.io.moving_pictures import FORMATS, Pixels, write_moving_pictures
 from napari_sem4d.model import HeightSeries, InputError
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.mesh import block_mean
 from napari_sem4d.report.drawing import HEIGHT_COLORS, draw_map, height_unit, new_figure, percent_limits
 
-MOVIE_FORMATS = (".mp4", ".gif")
 _WIDTH_MM, _MARGIN_MM = 96.0, 12.0
 _MOST_PIXELS_ACROSS = 700
 _FRAMES_FOR_LIMITS = 16
-_GIF_COLORS = 128
-
-Pixels = NDArray[np.uint8]
 
 
 def write_movie(
@@ -59,15 +50,11 @@ def write_movie(
         When ``should_stop`` returned True.
     """
     target = Path(path)
-    if target.suffix.lower() not in MOVIE_FORMATS:
+    if target.suffix.lower() not in FORMATS:
         raise InputError(f"{target.name}: a movie is an .mp4 or a .gif file, choose one of these endings")
     if not 0.1 <= frames_per_s <= 60.0:
         raise InputError(f"frames_per_s must be between 0.1 and 60, got {frames_per_s:g}")
-    pictures = _pictures(movie, progress, should_stop)
-    if target.suffix.lower() == ".gif":
-        _write_gif(pictures, target, frames_per_s)
-    else:
-        _write_mp4(pictures, target, frames_per_s)
+    write_moving_pictures(_pictures(movie, progress, should_stop), target, frames_per_s)
 
 
 def _pictures(
@@ -117,39 +104,3 @@ def _drawn(figure: Figure) -> Pixels:
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     return np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])  # as .mp4 wants
-
-
-def _write_gif(pictures: Iterator[Pixels], target: Path, frames_per_s: float) -> None:
-    # One table of colours, those of the colour bar, and no dithering: a colour means one height in every frame.
-    first = Image.fromarray(next(pictures)).quantize(_GIF_COLORS, dither=Image.Dither.NONE)
-    others = [Image.fromarray(p).quantize(palette=first, dither=Image.Dither.NONE) for p in pictures]
-    buffer = io.BytesIO()
-    duration = round(1000.0 / frames_per_s)
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=duration, loop=0, optimize=False)
-    with whole_file(target) as file:
-        file.write(buffer.getvalue())
-
-
-def _write_mp4(pictures: Iterator[Pixels], target: Path, frames_per_s: float) -> None:
-    try:
-        writer = importlib.import_module("imageio_ffmpeg")
-    except ImportError as error:
-        raise InputError(
-            f"{target.name}: the writer of .mp4 is not installed; install napari-sem4d[movie], or save as .gif"
-        ) from error
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part.mp4")
-    try:
-        sink: Any = None
-        for picture in pictures:
-            if sink is None:
-                size = picture.shape[1], picture.shape[0]
-                sink = writer.write_frames(str(temporary), size, fps=frames_per_s, quality=8, macro_block_size=2)
-                sink.send(None)
-            sink.send(picture)
-        sink.close()
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}; choose another folder") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

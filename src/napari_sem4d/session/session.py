@@ -21,6 +21,7 @@ from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
 from napari_sem4d.session.scan_names import scan_name, series_name
+from napari_sem4d.session.time_study import TimeStudy
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -58,6 +59,7 @@ class Session:
         self.looking = Looking()
         self.run_list = Runs()
         self.run_list.changed.connect(self._tell_run)
+        self.time_study = TimeStudy()
         self.afm = Afm(self)
 
     # The scan ---------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from napari_sem4d.viewer.section_view import SectionView
 from napari_sem4d.viewer.session_bench import SessionBench
 from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.task import Task
+from napari_sem4d.viewer.time_bench import TimeBench
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.watch import Watch
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
@@ -83,6 +84,7 @@ class Workbench:
         self.session.run_list.listed.connect(self._forget_deleted)
         self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
+        self.time = TimeBench(self._viewer, self)
         self.detectors = DetectorsBench(self._viewer, self)
         self.opening.adopt()
         self.saving = SessionBench(self._viewer, self)

@@ -1,4 +1,4 @@
-"""Step 4: an AFM map of the same place, laid over the result and compared. Its parts are files of their own."""
+"""Step 5: an AFM map of the same place, laid over the result and compared. Its parts are files of their own."""
 
 from __future__ import annotations
 

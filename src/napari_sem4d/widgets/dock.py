@@ -38,6 +38,7 @@ from napari_sem4d.widgets.export_panel import ExportPanel
 from napari_sem4d.widgets.likelihood_curve import LikelihoodCurve
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.reconstruct_panel import ReconstructPanel
+from napari_sem4d.widgets.time_panel import TimePanel
 
 _WIDTH = 424
 
@@ -61,14 +62,16 @@ class ReconstructDock(QWidget):
         self.data_panel = DataPanel(self.workbench)
         self.detectors_panel = DetectorsPanel(self.workbench)
         self.reconstruct_panel = ReconstructPanel(self.workbench)
+        self.time_panel = TimePanel(self.workbench)
         self.afm_panel = AfmPanel(self.workbench)
         self.export_panel = ExportPanel(self.workbench)
         self._steps: tuple[tuple[str, str, QWidget], ...] = (
             ("&1  Data", "Files, grouping, pixel size", self.data_panel),
             ("&2  Detectors", "Where the segments sit", self.detectors_panel),
             ("&3  Reconstruct", "Method, area, result", self.reconstruct_panel),
-            ("&4  AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
-            ("&5  Export", "Files for other programs, and the report", self.export_panel),
+            ("&4  Time", "A series of scans: play, follow objects, measure growth, foresee", self.time_panel),
+            ("&5  AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
+            ("&6  Export", "Files for other programs, and the report", self.export_panel),
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)

@@ -1,4 +1,4 @@
-"""Step 5: the shown result as a file for other programs, or as a report. Formats and contents are decided elsewhere."""
+"""Step 6: the shown result as a file for other programs, or as a report. Formats and contents are decided elsewhere."""
 
 from __future__ import annotations
 

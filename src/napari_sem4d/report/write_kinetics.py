@@ -1,0 +1,55 @@
+"""Writes what was read off a movie into a folder: tables as CSV, figures as PNG and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_sem4d.dynamics.movie_kinetics import MovieKinetics
+from napari_sem4d.io.atomic import whole_file
+from napari_sem4d.model import InputError
+from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.report.kinetics_pictures import FORMATS, kinetics_figures
+from napari_sem4d.report.kinetics_tables import kinetics_sheets
+
+
+def write_kinetics(
+    found: MovieKinetics,
+    folder: str | Path,
+    *,
+    progress: Callable[[float], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Write all tables and figures; those of the same names are replaced, one by one.
+
+    Parameters
+    ----------
+    found : MovieKinetics
+    folder : path
+        Made when it is missing.
+    progress, should_stop : callable, optional
+        As in :func:`napari_sem4d.reconstruct`.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or a file not be written; the message names it.
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {target}: {error.strerror or error}; choose another one") from error
+    contents = {f"{sheet.name}.csv": sheet.text().encode("utf-8") for sheet in kinetics_sheets(found)}
+    for name, figure in kinetics_figures(found).items():
+        for ending, write in FORMATS.items():
+            stop_if_asked(should_stop)
+            contents[f"{name}{ending}"] = write(figure)
+    for done, (name, content) in enumerate(contents.items()):
+        stop_if_asked(should_stop)
+        with whole_file(target / name) as file:
+            file.write(content)
+        if progress is not None:
+            progress((done + 1) / len(contents))
