@@ -42,6 +42,7 @@ docs: setup ## make the pictures of the guide again from the running program
 figures: setup ## make the figures of the pages on physics and reconstruction again, some minutes
 	@$(BIN)/python docs/make_physics_figures.py
 	@$(BIN)/python docs/make_reconstruction_figures.py
+	@$(BIN)/python docs/make_architecture_figure.py
 
 bench: setup ## measure speed and accuracy
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from photographer import shrink
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "napari_sem4d"
 OUTPUT = Path(__file__).parent / "figures" / "layers.png"
@@ -95,6 +96,7 @@ def draw() -> None:
     axes.set_title("Who imports whom: an arrow points to what is used, its width counts the imports", fontsize=10)
     figure.savefig(OUTPUT, bbox_inches="tight")
     plt.close(figure)
+    shrink(OUTPUT)
 
 
 if __name__ == "__main__":
