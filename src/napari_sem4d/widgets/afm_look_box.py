@@ -1,4 +1,4 @@
-"""The part of step 4 that chooses how AFM and map are looked at together. It shows no layer itself."""
+"""The part of step 5 that chooses how AFM and map are looked at together. It shows no layer itself."""
 
 from __future__ import annotations
 

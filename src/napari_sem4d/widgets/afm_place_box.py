@@ -1,4 +1,4 @@
-"""The part of step 4 that lays the AFM map over the result, by hand or by search. It moves no layer itself."""
+"""The part of step 5 that lays the AFM map over the result, by hand or by search. It moves no layer itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of step 4 that takes an AFM map: file or layer, how it is turned and levelled. It reads nothing."""
+"""The part of step 5 that takes an AFM map: file or layer, how it is turned and levelled. It reads nothing."""
 
 from __future__ import annotations
 

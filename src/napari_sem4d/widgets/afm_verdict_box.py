@@ -1,4 +1,4 @@
-"""The part of step 4 that says whether AFM and map agree: traffic light, reasons, figures, z scale. No science."""
+"""The part of step 5 that says whether AFM and map agree: traffic light, reasons, figures, z scale. No science."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class ExportPanel(QWidget):
         elif check is not None and check.result is result:
             words += f" The comparison with {self._workbench.session.afm.name} is part of it."
         else:
-            words += " A comparison made in step 4 becomes part of it."
+            words += " A comparison made on the AFM step becomes part of it."
         self.contents.setText(words)
 
     def _note_busy(self, text: str) -> None:
