@@ -42,21 +42,32 @@ class Ground:
 
     @classmethod
     def of(cls, movie: HeightSeries, sign: int = 1, should_stop: Callable[[], bool] | None = None) -> Ground:
-        """Find it, one frame in memory at a time.
+        """Find it, few frames in memory at a time.
 
-        What is told from the ground with the relief of one pass is left out of the next.
+        What is told from the ground with the relief of one pass is left out of the next, and one frame before and
+        after, too, when it was too small to be told.
         """
         ground = cls(np.zeros(movie.height_nm.shape[1:]), sign)
+        count = len(movie.time_s)
         for _ in range(_PASSES):
-            total, count = np.zeros_like(ground.relief_nm), np.zeros_like(ground.relief_nm)
-            for index in range(len(movie.time_s)):
+            total, seen = np.zeros_like(ground.relief_nm), np.zeros_like(ground.relief_nm)
+            levels: dict[int, Map] = {}
+            near: dict[int, Mask] = {}
+            for index in range(count + 1):
                 stop_if_asked(should_stop)
-                height = np.asarray(movie.height_nm[index], np.float64)
-                above = ground.above(height, np.asarray(movie.sigma_nm[index], np.float64))
-                free = np.isfinite(height) & ~ndimage.binary_dilation(above.objects, iterations=_APART_PX)
-                total += np.where(free, height - above.base_nm + ground.relief_nm, 0.0)
-                count += free
-            ground = cls(_filled(total / np.maximum(count, 1), count > 0), sign)
+                if index < count:
+                    height = np.asarray(movie.height_nm[index], np.float64)
+                    above = ground.above(height, np.asarray(movie.sigma_nm[index], np.float64))
+                    levels[index] = height - above.base_nm + ground.relief_nm
+                    near[index] = ndimage.binary_dilation(above.objects, iterations=_APART_PX)
+                done = index - 1
+                if done < 0:
+                    continue
+                free = np.isfinite(levels[done]) & ~np.logical_or.reduce([*near.values()])
+                total += np.where(free, levels.pop(done), 0.0)
+                seen += free
+                near.pop(done - 1, None)
+            ground = cls(_filled(total / np.maximum(seen, 1), seen > 0), sign)
         return ground
 
     def above(self, height_nm: Map, sigma_nm: Map) -> Above:
@@ -100,16 +111,14 @@ class Above:
 
 
 def _noise(rise: Map, ground: Mask, sigma_nm: Map) -> Map:
-    """Scatter of the ground, larger where the stated sigma is larger.
+    """Scatter of the ground, nowhere less than the stated sigma: slow errors hide from the scatter.
 
     From the side to which no object stands out, which they cannot change however much they cover.
     """
     below = rise[ground & (rise < 0.0)]
     scatter = _MAD_TO_SIGMA * float(np.median(np.abs(below))) if below.size else 0.0
-    stated = sigma_nm[ground & np.isfinite(sigma_nm)]
-    usual = float(np.median(stated)) if stated.size else 0.0
-    share = np.where(np.isfinite(sigma_nm), sigma_nm, usual) / usual if usual > 0.0 else np.ones_like(rise)
-    return np.maximum(max(scatter, 1e-3 * float(np.ptp(rise)), 1e-9) * np.maximum(share, 1.0), 1e-9)
+    stated = np.where(np.isfinite(sigma_nm), sigma_nm, 0.0)
+    return np.maximum(stated, max(scatter, 1e-3 * float(np.ptp(rise)), 1e-9))
 
 
 def _averaged(values: Map, use: Mask, blur_px: float, least: float = 1e-6) -> Map:
