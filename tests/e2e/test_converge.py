@@ -178,6 +178,7 @@ def test_looks_and_doubts_lie_on_the_map_until_another_result_comes(
     details, looks = window.workbench.details, window.workbench.looks
     window.click(box.mask_button)
     window.wait_until(lambda: details.is_there("mask"))
+    assert box.doubts_label.isVisibleTo(window.dock)
     assert any(isinstance(layer, Labels) for layer in window.viewer.layers)
     assert window.viewer.dims.ndisplay == 2
     box.look_combo.setCurrentIndex(box.look_combo.findData("brightness"))

@@ -10,7 +10,7 @@ import pytest
 from napari_sem4d.model import HeightMap, Region
 from napari_sem4d.model.height import Reason
 from napari_sem4d.session import Run, Session
-from napari_sem4d.viewer.detail_layers import comparison_layers, mask_layer
+from napari_sem4d.viewer.detail_layers import comparison_layers, doubts_of, mask_layer
 
 PIXEL_NM = 20.0
 
@@ -78,3 +78,21 @@ def test_each_doubtful_pixel_says_why(bump: Any, run: Run) -> None:
 
 def test_no_doubts_are_said_as_well(bump: Any, run: Run) -> None:
     assert "no doubtful pixels" in mask_layer(run, result(bump, np.zeros((40, 50), np.uint8))).name
+
+
+def test_the_key_names_the_reasons_that_occur_with_their_share_and_the_colour_of_their_pixels(
+    bump: Any, run: Run
+) -> None:
+    reason = np.zeros((40, 50), np.uint8)
+    reason[:10] = Reason.SHADOWED
+    reason[:, :5] |= np.uint8(Reason.MISSING)
+    reason[30:] = Reason.OUTSIDE  # not wanted: no doubt
+    found = result(bump, reason)
+    key = {doubt.text: doubt for doubt in doubts_of(found)}
+    assert set(key) == {Reason.SHADOWED.text, Reason.MISSING.text}
+    assert key[Reason.SHADOWED.text].share == pytest.approx(0.25)
+    assert key[Reason.MISSING.text].share == pytest.approx(30 * 5 / 2000)
+    color = mask_layer(run, found).colormap.color_dict[int(Reason.SHADOWED)]
+    wanted = [int(key[Reason.SHADOWED.text].color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    np.testing.assert_allclose(color[:3], wanted, atol=1e-3)
+    assert doubts_of(result(bump, np.zeros((40, 50), np.uint8))) == ()

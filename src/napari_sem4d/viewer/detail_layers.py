@@ -156,6 +156,35 @@ def _strip(images: NDArray[np.float32], step: int, gap: int) -> NDArray[np.float
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reason not to believe heights.
+
+    Attributes
+    ----------
+    color, text : str
+    share : float
+        Of the pixels; those with several reasons count for each.
+    """
+
+    color: str
+    text: str
+    share: float
+
+
+def doubts_of(result: HeightMap) -> tuple[Doubt, ...]:
+    """Return the key of :func:`mask_layer`: the reasons that occur, in the colours of their pixels."""
+    if result.reason is None:
+        share = float(np.mean(~result.valid))
+        return (Doubt(_REASON_COLORS[Reason.MISSING], _NOT_KEPT, share),) if share else ()
+    counts = np.bincount(result.reason.ravel(), minlength=256)
+    shares = {
+        flag: counts[[code for code in range(256) if code & flag and not code & Reason.OUTSIDE]].sum() / counts.sum()
+        for flag in _REASON_COLORS
+    }
+    return tuple(Doubt(_REASON_COLORS[flag], flag.text, float(share)) for flag, share in shares.items() if share)
+
+
 def mask_layer(run: Run, result: HeightMap) -> Labels:
     """Return the pixels whose height should not be believed; status bar and tooltip say why."""
     colors: dict[int | None, str]

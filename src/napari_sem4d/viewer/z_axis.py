@@ -36,7 +36,7 @@ def z_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
 
 def _multiples(low: float, high: float, step: float) -> NDArray[np.float64]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return np.arange(first, last + 1) * step
+    return np.arange(first, last + 1, dtype=np.float64) * step
 
 
 class ZAxis:

@@ -94,5 +94,7 @@ class AnaglyphWindow(QDialog):
         InputError
             If it cannot be written.
         """
+        if self.picture is None:
+            raise InputError("There is no picture to save yet: take one first.")
         with whole_file(path) as file:
             file.write(imagecodecs.png_encode(self.picture))

@@ -66,12 +66,12 @@ class ReconstructDock(QWidget):
         self.afm_panel = AfmPanel(self.workbench)
         self.export_panel = ExportPanel(self.workbench)
         self._steps: tuple[tuple[str, str, QWidget], ...] = (
-            ("&1  Data", "Files, grouping, pixel size", self.data_panel),
-            ("&2  Detectors", "Where the segments sit", self.detectors_panel),
-            ("&3  Reconstruct", "Method, area, result", self.reconstruct_panel),
-            ("&4  Time", "A series of scans: play, follow objects, measure growth, foresee", self.time_panel),
-            ("&5  AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
-            ("&6  Export", "Files for other programs, and the report", self.export_panel),
+            ("&1 Data", "Files, grouping, pixel size", self.data_panel),
+            ("&2 Detectors", "Where the segments sit", self.detectors_panel),
+            ("&3 Reconstruct", "Method, area, result", self.reconstruct_panel),
+            ("&4 Time", "A series of scans: play, follow objects, measure growth, foresee", self.time_panel),
+            ("&5 AFM", "Check the heights against an AFM map of the same place", self.afm_panel),
+            ("&6 Export", "Files for other programs, and the report", self.export_panel),
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -104,6 +104,7 @@ class ReconstructDock(QWidget):
             button = QPushButton(text)
             button.setToolTip(tip)
             button.setCheckable(True)
+            button.setStyleSheet("padding: 4px 2px;")  # six of them side by side
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.clicked.connect(partial(self._turn_to, panel))
             group.addButton(button)

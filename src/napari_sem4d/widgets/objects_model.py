@@ -10,7 +10,7 @@ from napari_sem4d.dynamics.movie_kinetics import MovieKinetics, noise_of_volume
 from napari_sem4d.dynamics.objects import ObjectFigures
 
 _COLUMNS = (
-    ("Object", "Number of the object; a click shows it on the map and in the plot"),
+    ("Object", "Number of the object, with * when it may go on outside of the image"),
     ("Area (µm²)", "As seen from above"),
     ("Height", "Of its top above the ground, with one standard deviation"),
     ("Volume (µm³)", "Between its outer surface and the ground, with one standard deviation, z scale apart"),
@@ -60,7 +60,7 @@ class ObjectsModel(QAbstractTableModel):
             return None
         row, movie = self.rows[index.row()], self._found.movie
         noise = noise_of_volume(row, movie.z_scale_uncertainty)
-        edge = " (edge)" if row.at_edge else ""
+        edge = "*" if row.at_edge else ""
         return (
             f"{row.label}{edge}",
             f"{row.area_nm2 * 1e-6:.3g}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
@@ -86,10 +86,11 @@ class SectionBox(Fold):
 
     def eventFilter(self, watched: Any, event: QEvent | None) -> bool:
         """Let the Delete key in the list remove a section."""
-        is_key = event is not None and event.type() == QEvent.Type.KeyPress
-        if is_key and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self._remove()
-            return True
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            wanted = event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
+            if wanted:
+                self._remove()
+            return wanted
         return False
 
     def refresh(self) -> None:

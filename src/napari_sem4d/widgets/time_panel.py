@@ -35,6 +35,7 @@ _EVENT_WORDS: Mapping[EventKind, str] = {
     "death": "gone",
 }
 _ROWS = 6
+_FRAME_EDIT_WIDTH = 80
 _SLOWEST, _FASTEST, _USUAL = 0.5, 30.0, 6.0
 
 
@@ -86,8 +87,8 @@ class TimePanel(QWidget):
         self.rate_edit.setRange(_SLOWEST, _FASTEST)
         self.rate_edit.setValue(_USUAL)
         self.rate_edit.setDecimals(1)
-        self.rate_edit.setSuffix(" frames/s")
-        self.rate_edit.setToolTip("How fast it is played, here and in a saved movie")
+        self.rate_edit.setSuffix(" /s")
+        self.rate_edit.setToolTip("Frames per second, here and in a saved movie")
         self.rate_edit.valueChanged.connect(self._change_rate)
         self.movie_button = QPushButton("Save mo&vie…")
         self.movie_button.setObjectName("save_movie_button")
@@ -136,19 +137,17 @@ class TimePanel(QWidget):
         for edit, end in ((self.since_edit, "First"), (self.until_edit, "Last")):
             edit.setObjectName(f"law_{end.lower()}_edit")
             edit.setToolTip(f"{end} frame of the law of growth: it holds for one state of gas and temperature")
+            edit.setFixedWidth(_FRAME_EDIT_WIDTH)
             edit.editingFinished.connect(self._change_span)
         first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         self.apart_box = QCheckBox("&apart")
         self.apart_box.setObjectName("apart_box")
         self.apart_box.setToolTip("Tell objects that touch apart; otherwise they merge into one")
         self.apart_box.toggled.connect(self._study.set_apart)
-        for label, box in (("Follow", self.kind_box), ("Symmetry", self.fold_box)):
-            first.addWidget(QLabel(label))
-            first.addWidget(box, 1)
-            if box is self.kind_box:
-                first.addWidget(self.apart_box)
-        for button in (self.log_button, self.read_button):
-            second.addWidget(button, 1)
+        for part in (QLabel("Follow"), self.kind_box, self.apart_box, self.log_button):
+            first.addWidget(part, 1 if part in (self.kind_box, self.log_button) else 0)
+        for part in (QLabel("Symmetry"), self.fold_box, self.read_button):
+            second.addWidget(part, 0 if isinstance(part, QLabel) else 1)
         for part in (QLabel("Law from frame"), self.since_edit, QLabel("to"), self.until_edit, self.foresee_button):
             third.addWidget(part, 1 if part is self.foresee_button else 0)
         return first, second, third
