@@ -389,6 +389,8 @@ def photograph(theme: str) -> None:
     camera.viewer.dims.set_current_step(0, 3)
     camera.wait(lambda: dock.workbench.result.shown_frame == 3 and dock.workbench.result.is_at_rest)
     camera.take("series")
+    dock.show_panel(dock.time_panel)
+    camera.take("time")
     camera.viewer.close()
 
 

@@ -36,6 +36,7 @@ IN_LIGHT = (
     "look_facets",
     "look_surface",
     "section",
+    "time",
 )
 PATIENCE_S = 120.0
 
