@@ -91,7 +91,7 @@ def gui_drags(setup: Setup) -> Iterator[Table]:
         bench.reconstruct()
         watch.until(lambda: bench.session.current_run.is_running)
         table = Table(
-            title="16 drags during a run of vift, 1024 x 768 x 4: turns of the GUI thread > 1 ms, ms of its time"
+            title="16 drags during runs of vift, 1024 x 768 x 4: turns of the GUI thread > 1 ms, ms of its time"
         )
         for heading in ("drag", "turns", "median", "95 %", "longest", "longest drawing (OpenGL)"):
             table.add_column(heading)
