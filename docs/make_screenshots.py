@@ -24,7 +24,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_sem4d import SemSeries, Setup, compare, read_height, read_sem, simulate
+from napari_sem4d import Setup, compare, read_height
 from napari_sem4d.report.subject import Subject
 from napari_sem4d.report.write import write_subject
 from napari_sem4d.session.failure import Failure
@@ -36,25 +36,7 @@ from napari_sem4d.viewer.preferences import open_preferences
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.help_dialog import HelpDialog
 
-GROWTH = (0.2, 0.4, 0.6, 0.8, 1.0)
-FIELD = slice(0, 256)
 PAGE_SCALE, PAGES_SHOWN = 0.9, (0, 2, 3)
-
-
-def growing_islands(setup: Setup) -> SemSeries:
-    """Five scans of part of the sample while its islands grow to their full height."""
-    detectors = tuple(d.model_copy(update={"gain": 1.2e6}) for d in setup.detectors)
-    setup = setup.model_copy(update={"detectors": detectors})
-    truth = np.asarray(read_sem(sample_path("islands_truth.tif")).full_images[0, 0], dtype=np.float32)[FIELD, FIELD]
-    scans = [simulate(truth * g, setup, 20.0, electrons_per_pixel=60_000, seed=i) for i, g in enumerate(GROWTH)]
-    return SemSeries.from_arrays(
-        np.stack(scans),
-        pixel_size_nm=20.0,
-        time_s=[60.0 * i for i in range(len(GROWTH))],
-        detector_names=setup.detector_names,
-        source="growing_islands.tif",
-        beam_energy_kev=setup.beam_energy_kev,
-    )
 
 
 def measure(camera: Photographer) -> None:
@@ -356,6 +338,30 @@ def explain(camera: Photographer) -> None:
     details.close()
 
 
+def follow_growth(camera: Photographer) -> None:
+    """Reconstruct the bundled movie, read it off beside its log, and foresee it from the frames in oxygen."""
+    dock, bench = camera.dock, camera.dock.workbench
+    camera.open(sample_path("oxide.tif"))
+    bench.session.set_setup(Setup.from_json(sample_path("oxide_setup.json")))
+    camera.reconstruct()
+    bench.time.show_frame(15)
+    camera.wait(lambda: bench.result.shown_frame == 15 and bench.result.is_at_rest)
+    camera.take("series")
+    dock.show_panel(dock.time_panel)
+    bench.time.open_log(sample_path("oxide_log.csv"))
+    camera.wait(lambda: bench.session.time_study.log is not None and not bench.busy)
+    bench.session.time_study.set_fold(4)
+    bench.time.read_off()
+    camera.wait(lambda: bench.session.time_study.found is not None and not bench.busy)
+    bench.session.time_study.set_law_span((0, 11))
+    bench.time.foresee()
+    camera.wait(lambda: bench.session.time_study.forecast is not None and not bench.busy)
+    bench.result.show_map()
+    dock.time_panel.objects_button.click()
+    camera.pause(1.0)
+    camera.take("time")
+
+
 def photograph(theme: str) -> None:
     """Take all pictures in one theme."""
     setup = Setup.from_json(sample_path("islands_setup.json"))
@@ -383,14 +389,7 @@ def photograph(theme: str) -> None:
     measure(camera)
     look(camera)
     check_with_afm(camera)
-    dock.workbench.session.set_setup(setup)
-    camera.open(growing_islands(setup))
-    camera.reconstruct()
-    camera.viewer.dims.set_current_step(0, 3)
-    camera.wait(lambda: dock.workbench.result.shown_frame == 3 and dock.workbench.result.is_at_rest)
-    camera.take("series")
-    dock.show_panel(dock.time_panel)
-    camera.take("time")
+    follow_growth(camera)
     camera.viewer.close()
 
 
