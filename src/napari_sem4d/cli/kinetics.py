@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -240,24 +240,17 @@ def _write(run: _Run, found: MovieKinetics, points: list[tuple[float, float]] | 
 
 def _write_files(folder: Path, sheets: Sequence[Sheet], figures: Mapping[str, Any]) -> None:
     """Write all tables and figures, or none of them."""
-    from napari_sem4d.report.kinetics_pictures import FORMATS
+    from napari_sem4d.report.write_kinetics import contents_of
 
     make_folder(folder)
-
-    def write_text(path: Path, text: Callable[[], str]) -> None:
-        path.write_text(text(), encoding="utf-8")
-
-    writes: list[tuple[Path, Callable[[Path], object]]] = [
-        (folder / f"{sheet.name}.csv", partial(write_text, text=sheet.text)) for sheet in sheets
-    ]
-    for name, figure in figures.items():
-        writes += [
-            (folder / f"{name}{ending}", lambda path, f=figure, w=write: path.write_bytes(w(f)))  # type: ignore[misc]
-            for ending, write in FORMATS.items()
-        ]
-    write_all(writes)
+    contents = contents_of(sheets, figures)
+    write_all([(folder / name, partial(_write_bytes, content=content)) for name, content in contents.items()])
     names = [sheet.name for sheet in sheets]
     terminal.result(f"wrote {folder}: tables {', '.join(names)}; figures {', '.join(figures)}")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _print(run: _Run, found: MovieKinetics) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from napari_sem4d.dynamics.movie_kinetics import MovieKinetics
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model import InputError
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.report.kinetics_pictures import FORMATS, kinetics_figures
-from napari_sem4d.report.kinetics_tables import kinetics_sheets
+from napari_sem4d.report.kinetics_tables import Sheet, kinetics_sheets
 
 
 def write_kinetics(
@@ -42,14 +44,22 @@ def write_kinetics(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {target}: {error.strerror or error}; choose another one") from error
-    contents = {f"{sheet.name}.csv": sheet.text().encode("utf-8") for sheet in kinetics_sheets(found)}
-    for name, figure in kinetics_figures(found).items():
-        for ending, write in FORMATS.items():
-            stop_if_asked(should_stop)
-            contents[f"{name}{ending}"] = write(figure)
+    contents = contents_of(kinetics_sheets(found), kinetics_figures(found), should_stop)
     for done, (name, content) in enumerate(contents.items()):
         stop_if_asked(should_stop)
         with whole_file(target / name) as file:
             file.write(content)
         if progress is not None:
             progress((done + 1) / len(contents))
+
+
+def contents_of(
+    sheets: Sequence[Sheet], figures: Mapping[str, Figure], should_stop: Callable[[], bool] | None = None
+) -> dict[str, bytes]:
+    """Return what is in each file, by its name: tables as CSV, figures by name as PNG and SVG."""
+    contents = {f"{sheet.name}.csv": sheet.text().encode("utf-8") for sheet in sheets}
+    for name, figure in figures.items():
+        for ending, write in FORMATS.items():
+            stop_if_asked(should_stop)
+            contents[f"{name}{ending}"] = write(figure)
+    return contents
