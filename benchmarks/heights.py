@@ -73,7 +73,7 @@ def heights_table(outcomes: list[Outcome], source: str) -> Table:
     for heading in (
         "surface", "pairs", "trusted", f"place within {_MOST_PX} pixels", f"turn within {_MOST_DEG}°", "both",
         "place, median / worst, pixels", "turn, median, degrees", "error / stated: place, turn",
-        "z-gain within 1 sigma", "z-gain error, rms / stated", "others refused", "CPU s",
+        "z-gain within 1 sigma", "z-gain error, median, rms / stated", "others refused", "CPU s",
     ):  # fmt: skip
         table.add_column(heading)
     for name in sorted({outcome.name for outcome in outcomes}):
@@ -100,7 +100,7 @@ def _row(outcomes: list[Outcome]) -> list[str]:
         f"{np.median(np.abs(turn)):.3f}",
         ", ".join(f"{_robust_rms(ratio):.2f}" for ratio in ratios),
         f"{(np.abs(gain) <= gain_sigma).sum()}",
-        f"{100 * _robust_rms(gain):.2f} % / {100 * np.sqrt(np.mean(gain_sigma**2)):.2f} %",
+        f"{100 * np.median(gain):.2f}, {100 * _robust_rms(gain):.2f} / {100 * np.sqrt(np.mean(gain_sigma**2)):.2f} %",
         f"{each(lambda o: o.refused).sum():.0f}",
         f"{np.mean(each(lambda o: o.seconds)):.1f}",
     ]
