@@ -248,7 +248,9 @@ class SessionBench:
         self._timer.start(LATEST_MS)
         self.changed.emit()
 
-    def _view(self) -> ViewState:
+    def _view(self) -> ViewState | None:
+        if is_closed(self._viewer):
+            return self._last_view
         shown, result = self._workbench.shown_run, self._workbench.result
         # a script that closes the viewer has its layers taken out first
         is_taken_apart = not len(self._viewer.layers) or (result is not None and not result.is_whole)

@@ -71,7 +71,10 @@ class Turns(QObject):
 
 
 def is_closed(viewer: Any) -> bool:
-    """Whether the window of a viewer has been closed: a layer added then breaks napari's sliders."""
-    window = getattr(viewer, "window", None)
+    """Whether the window of a viewer, held weakly, has been closed: a layer added then breaks napari's sliders."""
+    try:
+        window = getattr(viewer, "window", None)
+    except ReferenceError:  # it is even gone
+        return True
     # Private: napari 0.9.2 tells nobody that a viewer closes, and forgets its Qt window then (2026-11).
     return window is not None and not hasattr(window, "_qt_window")
