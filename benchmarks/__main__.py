@@ -144,6 +144,12 @@ def _live(scenes: Path) -> Iterator[Table]:
     yield from live_tables()
 
 
+def _live_watch(scenes: Path) -> Iterator[Table]:
+    from benchmarks.live_watch import live_watch_tables
+
+    yield from live_watch_tables()
+
+
 def _exporting(scenes: Path) -> Iterator[Table]:
     from benchmarks.exporting import exporting_table
 
@@ -186,7 +192,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "registration": _registration,
     "calibration": _calibration, "heights": _heights,
     "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
-    "exporting": _exporting, "live": _live, "memory": _memory, "kinetics": _kinetics, "drags": _drags,
+    "exporting": _exporting, "live": _live, "live_watch": _live_watch,
+    "memory": _memory, "kinetics": _kinetics, "drags": _drags,
     "series": _series, "session": _session,
 }  # fmt: skip
 # minutes of two cores; a display; real files
@@ -209,6 +216,7 @@ ONLY_WHEN_ASKED = (
     "session",
     "series",
     "live",
+    "live_watch",
     "memory",
     "kinetics",
     "drags",

@@ -87,8 +87,27 @@ def reconstruct_series(
     return run.result()
 
 
+def finish_series(
+    series: SemSeries,
+    setup: Setup,
+    method: Method,
+    output: Path,
+    *,
+    roi: Roi | None = None,
+    reference_region: Region | None = None,
+    progress: Callable[[float], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    seed: int = 0,
+) -> HeightSeries:
+    """Tie together a series whose frames are all in ``output``; see :func:`reconstruct_series`.
+
+    The images are not looked at, so that their files may have been moved meanwhile.
+    """
+    return _Run(series, setup, method, output, roi, reference_region, seed, progress, should_stop).finished()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place:
+class SeriesPlace:
     """Where on the first scan the maps lie: their rectangle, its pixels that count, and those that do not change."""
 
     window: Region
@@ -96,7 +115,8 @@ class _Place:
     named: NDArray[np.bool_] | None
 
     @classmethod
-    def of(cls, series: SemSeries, roi: Roi | None, reference: Region | None) -> _Place:
+    def of(cls, series: SemSeries, roi: Roi | None, reference: Region | None) -> SeriesPlace:
+        """Return the place of a region (None: the whole scan) and of a part of the first scan that does not change."""
         window, selected = window_of(Region.full(series.frame_shape) if roi is None else roi, series.frame_shape)
         if reference is None:
             return cls(window, selected, None)
@@ -126,11 +146,12 @@ class _Run:
         self._series, self._setup, self._method, self._seed = series, setup, method, seed
         self._progress = progress if progress is not None else _ignore
         self._should_stop = should_stop
-        self._place = _Place.of(series, roi, reference)
+        self._place = SeriesPlace.of(series, roi, reference)
         self._reference = None if reference is None else reference.inside(series.frame_shape, smallest=2)
         self._range_px = range_blur_px(setup, float(series.pixel_size_nm or 1.0))
         folder = None if output is None else Path(output)
-        self._store = SeriesStore(folder, (len(series), *self._place.window.shape), self._settings())
+        settings = settings_of(series, setup, method, self._place, self._reference, seed)
+        self._store = SeriesStore(folder, (len(series), *self._place.window.shape), settings)
 
     def result(self) -> HeightSeries:
         """Make what is not there yet."""
@@ -138,6 +159,14 @@ class _Run:
         if self._store.folder is not None and (self._store.folder / "about.json").is_file():
             self._progress(1.0)
             return open_series(self._store.folder)
+        return self._tied_together(first)
+
+    def finished(self) -> HeightSeries:
+        """Tie frames together that are all there; the images are not looked at."""
+        return self._tied_together(FirstFrame.from_json(self._store.first))
+
+    def _tied_together(self, first: FirstFrame) -> HeightSeries:
+        """Datum and prior in time of all frames."""
         count = len(self._series)
         datum = self._datum(count)
         self._tell(_FRAMES_SHARE + 0.02)
@@ -235,23 +264,27 @@ class _Run:
     def _tell(self, share: float) -> None:
         self._progress(min(share, 1.0))
 
-    def _settings(self) -> dict[str, Any]:
-        window, selected, reference = self._place.window, self._place.selected, self._reference
-        return {
-            "program_version": _version(),
-            "method": self._method,
-            "seed": self._seed,
-            "setup": self._setup.model_dump(mode="json"),
-            "pixel_size_nm": self._series.pixel_size_nm,
-            "detector_names": list(self._series.detector_names),
-            "image_shape": list(self._series.frame_shape),
-            "time_s": [float(t) for t in self._series.time_s],
-            "region": [window.row_start, window.row_stop, window.column_start, window.column_stop],
-            "outline": None if selected is None else hashlib.sha256(np.packbits(selected).tobytes()).hexdigest(),
-            "reference_region": None
-            if reference is None
-            else [reference.row_start, reference.row_stop, reference.column_start, reference.column_stop],
-        }
+
+def settings_of(
+    series: SemSeries, setup: Setup, method: Method, place: SeriesPlace, reference: Region | None, seed: int
+) -> dict[str, Any]:
+    """Everything that the heights of a series depend on besides the images, as JSON types."""
+    window, selected = place.window, place.selected
+    return {
+        "program_version": _version(),
+        "method": method,
+        "seed": seed,
+        "setup": setup.model_dump(mode="json"),
+        "pixel_size_nm": series.pixel_size_nm,
+        "detector_names": list(series.detector_names),
+        "image_shape": list(series.frame_shape),
+        "time_s": [float(t) for t in series.time_s],
+        "region": [window.row_start, window.row_stop, window.column_start, window.column_stop],
+        "outline": None if selected is None else hashlib.sha256(np.packbits(selected).tobytes()).hexdigest(),
+        "reference_region": None
+        if reference is None
+        else [reference.row_start, reference.row_stop, reference.column_start, reference.column_stop],
+    }
 
 
 def _ignore(share: float) -> None:

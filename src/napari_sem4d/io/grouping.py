@@ -38,7 +38,7 @@ def propose_grouping(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[
         :meth:`Grouping.validate`, so that they can be corrected.
     """
     files = image_files(paths)
-    headers = [[_light(h) for h in read_headers(file)] for file in files]
+    headers = [light_headers(file) for file in files]
     names = parse_names(_names(files))
     notes: list[str] = []
     if all(len(planes) == 1 for planes in headers):
@@ -65,7 +65,7 @@ def grouping_of(planes: Iterable[PlaneSource]) -> Grouping:
     given = list(planes)
     headers: dict[tuple[str, int], PlaneHeader] = {}
     for path in dict.fromkeys(plane.path for plane in given):
-        headers.update({(path, header.page): _light(header) for header in read_headers(Path(path))})
+        headers.update({(path, header.page): header for header in light_headers(Path(path))})
     for plane in given:
         if (plane.path, plane.page) not in headers:
             raise InputError(f"{plane.path} has no page {plane.page + 1} any more; give the file as it was")
@@ -105,6 +105,11 @@ def image_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     return sorted(found, key=lambda f: natural_key(str(f)))
 
 
+def light_headers(path: Path) -> list[PlaneHeader]:
+    """Read the headers of a file without the raw entries; raises as :func:`read_headers`."""
+    return [_light(header) for header in read_headers(path)]
+
+
 def _light(header: PlaneHeader) -> PlaneHeader:
     """Drop the raw entries: a series of thousands of files keeps only what it compares."""
     metadata = header.metadata.model_copy(update={"raw": {}})
@@ -137,6 +142,57 @@ def _entry(header: PlaneHeader, channel: str, time_index: int) -> Entry:
 
 def _place_files(headers: Sequence[PlaneHeader], names: Sequence[NameParts]) -> list[Entry]:
     """Place files of one plane each."""
+    channels = _channels(headers, names)
+    keys = _scan_keys(headers, channels, names)
+    scans = _counted(headers, channels) if keys is None else _ranked(keys, headers)
+    entries = [_entry(h, c, t) for h, c, t in zip(headers, channels, scans, strict=True)]
+    return sorted(entries, key=lambda e: (natural_key(e.channel), e.time_index))
+
+
+def scans_among(headers: Sequence[PlaneHeader]) -> list[Grouping] | None:
+    """Sort files of one plane each, some of which may be missing yet, into scans: one grouping for each, in no order.
+
+    Parameters
+    ----------
+    headers : sequence of PlaneHeader
+
+    Returns
+    -------
+    list of Grouping or None
+        None when only their number in the order of names would tell which scan a file belongs to.
+    """
+    names = parse_names(_names([header.path for header in headers]))
+    channels = _channels(headers, names)
+    keys = _scan_keys(headers, channels, names)
+    if keys is None:
+        return None
+    members: dict[Hashable, list[Entry]] = defaultdict(list)
+    for header, channel, key in zip(headers, channels, keys, strict=True):
+        members[key].append(_entry(header, channel, 0))
+    return [one_scan(entries) for entries in members.values()]
+
+
+def one_scan(entries: Iterable[Entry]) -> Grouping:
+    """Return a grouping of planes that are known to be one scan, in the order that a series of them would have."""
+    ordered = sorted(_with_compass(list(entries)), key=lambda e: natural_key(e.channel))
+    if not any(e.is_segment for e in ordered):
+        ordered = [replace(e, is_segment=True) for e in ordered]
+    return Grouping(tuple(ordered))
+
+
+def planes_of_file(headers: Sequence[PlaneHeader]) -> Grouping:
+    """Place the planes of one file by themselves: a scan, or several in a row."""
+    notes: list[str] = []
+    name = parse_names(_names([headers[0].path]))[0]
+    places = _places(headers, name, False, notes)
+    entries = [_entry(h, channel, time) for h, (channel, time) in zip(headers, places, strict=True)]
+    if not any(e.is_segment for e in entries):
+        entries = [replace(e, is_segment=True) for e in entries]
+    return Grouping(tuple(entries), tuple(notes))
+
+
+def _channels(headers: Sequence[PlaneHeader], names: Sequence[NameParts]) -> list[str]:
+    """Name the detector of each file of one plane."""
     stated = [stated_channel(h) for h in headers]
     detectors = {h.metadata.detector for h, s in zip(headers, stated, strict=True) if s and s == h.metadata.segment}
     channels = []
@@ -144,13 +200,13 @@ def _place_files(headers: Sequence[PlaneHeader], names: Sequence[NameParts]) -> 
         if channel is not None and channel == header.metadata.segment and len(detectors) > 1:
             channel = f"{header.metadata.detector} {channel}"
         channels.append(channel or name.channel or header.metadata.detector or _NAMELESS)
-    scans = _scan_numbers(headers, channels, names)
-    entries = [_entry(h, c, t) for h, c, t in zip(headers, channels, scans, strict=True)]
-    return sorted(entries, key=lambda e: (natural_key(e.channel), e.time_index))
+    return channels
 
 
-def _scan_numbers(headers: Sequence[PlaneHeader], channels: Sequence[str], names: Sequence[NameParts]) -> list[int]:
-    """Number the scans: planes of one scan share the time stamp or the rest of the name, else they are counted."""
+def _scan_keys(
+    headers: Sequence[PlaneHeader], channels: Sequence[str], names: Sequence[NameParts]
+) -> list[Hashable] | None:
+    """Say what planes of one scan share: the time stamp or the rest of the name; None when they must be counted."""
     stamps = [h.metadata.acquired for h in headers]
     by_stamp: list[Hashable] = list(stamps)
     by_name: list[Hashable] = [n.scan for n in names]
@@ -163,15 +219,19 @@ def _scan_numbers(headers: Sequence[PlaneHeader], channels: Sequence[str], names
         gaps = _gaps(scheme, channels)
         if gaps is not None and gaps < fewest:
             best, fewest = scheme, gaps
-    if best is None:
-        return _counted(headers, channels)
+    return best
+
+
+def _ranked(keys: Sequence[Hashable], headers: Sequence[PlaneHeader]) -> list[int]:
+    """Number the scans by their time stamps or else in the order of the files."""
+    stamps = [h.metadata.acquired for h in headers]
     order: dict[Hashable, tuple[float, int]] = {}
-    for index, key in enumerate(best):
+    for index, key in enumerate(keys):
         stamp = stamps[index]
         when = stamp.timestamp() if stamp is not None and None not in stamps else 0.0
         order[key] = min(order.get(key, (when, index)), (when, index))
     ranks = {key: rank for rank, key in enumerate(sorted(order, key=lambda k: order[k]))}
-    return [ranks[key] for key in best]
+    return [ranks[key] for key in keys]
 
 
 def _gaps(keys: Sequence[Hashable], channels: Sequence[str]) -> int | None:

@@ -58,6 +58,45 @@ def read_pixels(header: PlaneHeader) -> NDArray[Any]:
     return png.read_png(header) if _start(header.path) == _PNG else tiff.read_plane(header)
 
 
+def growing_headers(path: Path, count: int) -> tuple[list[PlaneHeader], plain.StackDescription | None]:
+    """Read the headers of the first planes of a stack that grows, and what it says about itself.
+
+    Parameters
+    ----------
+    path : Path
+    count : int
+        Pages that are whole.
+
+    Raises
+    ------
+    InputError
+        If it is no TIFF of grey images.
+    """
+    with tiff.open_tiff(path) as opened:
+        planes = tiff.planes_of(opened, path, range(count))
+        headers = _plane_headers(opened, planes, path)
+        first = planes[0].page
+        described = None
+        if headers[0].metadata.vendor is None:
+            described = plain.describe_ome(first.description, path) or plain.describe_imagej(
+                first.description, first, _labels(first)
+            )
+    return headers, described
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a file that is not all there, as one that is being written.
+
+    Raises
+    ------
+    InputError
+    """
+    if _start(path) == _PNG:
+        png.read_png(png.read_png_header(path))  # its parts have no table of contents
+    else:
+        tiff.check_whole(path)
+
+
 def _start(path: Path) -> bytes:
     """Return the first four bytes: names of files do not always tell their kind."""
     if not path.exists():
@@ -70,19 +109,7 @@ def _start(path: Path) -> bytes:
 
 
 def _tiff_headers(opened: tifffile.TiffFile, planes: list[tiff.Plane], path: Path) -> list[PlaneHeader]:
-    headers = [
-        PlaneHeader(
-            path,
-            number,
-            plane.shape,
-            plane.dtype,
-            _vendor_details(opened, plane, path) or Details(ScanMetadata(source=str(path), page=number)),
-            directory=plane.directory,
-            sample=plane.sample,
-            clip=tiff.stated_range(plane.page),
-        )
-        for number, plane in enumerate(planes)
-    ]
+    headers = _plane_headers(opened, planes, path)
     if headers[0].metadata.vendor is not None:
         return headers
     first = planes[0].page
@@ -99,6 +126,22 @@ def _tiff_headers(opened: tifffile.TiffFile, planes: list[tiff.Plane], path: Pat
         channels = leading[1]
         return [replace(h, position=(i // channels, i % channels)) for i, h in enumerate(headers)]
     return headers
+
+
+def _plane_headers(opened: tifffile.TiffFile, planes: list[tiff.Plane], path: Path) -> list[PlaneHeader]:
+    return [
+        PlaneHeader(
+            path,
+            number,
+            plane.shape,
+            plane.dtype,
+            _vendor_details(opened, plane, path) or Details(ScanMetadata(source=str(path), page=number)),
+            directory=plane.directory,
+            sample=plane.sample,
+            clip=tiff.stated_range(plane.page),
+        )
+        for number, plane in enumerate(planes)
+    ]
 
 
 def _vendor_details(opened: tifffile.TiffFile, plane: tiff.Plane, path: Path) -> Details | None:

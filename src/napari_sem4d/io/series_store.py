@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ class SeriesStore:
 
     def __init__(self, folder: Path | None, shape: tuple[int, int, int], settings: Mapping[str, Any]) -> None:
         self.folder = folder
-        self._records: list[FrameRecord] = []
+        self._finished = 0
+        self._in_memory: list[FrameRecord] = []
         self._first: Mapping[str, Any] | None = None
         self._state: Mapping[str, NDArray[Any]] | None = None
         if folder is None:
@@ -80,7 +81,7 @@ class SeriesStore:
         if (folder / "settings.json").exists():
             _check_settings(folder, known)
             self._arrays = _open_arrays(folder, "r+")
-            self._read_records()
+            self._find_finished()
         else:
             _check_empty(folder)
             self._arrays = _make_arrays(folder, shape)
@@ -89,12 +90,15 @@ class SeriesStore:
     @property
     def finished(self) -> int:
         """Number of frames, from the first, that need not be made again."""
-        return len(self._records)
+        return self._finished
 
     @property
     def records(self) -> tuple[FrameRecord, ...]:
-        """Of the finished frames."""
-        return tuple(self._records)
+        """Of the finished frames; read from the folder, so that memory does not grow with the series."""
+        if self.folder is None:
+            return tuple(self._in_memory)
+        files = map(self._record_file, range(self._finished))
+        return tuple(_record_of(_read_json(file), file) for file in files)
 
     @property
     def first(self) -> Mapping[str, Any]:
@@ -109,6 +113,22 @@ class SeriesStore:
     def raw(self, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Height and sigma (y, x) of a frame as reconstructed, on the pixels of the first."""
         return np.asarray(self._arrays["raw_height_nm"][frame]), np.asarray(self._arrays["raw_sigma_nm"][frame])
+
+    def result(self, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Height and sigma (y, x) of a frame as last given to :meth:`set_result`, NaN before."""
+        return np.asarray(self._arrays["height_nm"][frame]), np.asarray(self._arrays["sigma_nm"][frame])
+
+    def resize(self, frames: int) -> None:
+        """Make room for more frames in the folder, or give back what is beyond; for a series whose length grows."""
+        shape = self._arrays["height_nm"].shape
+        if shape[0] != frames:
+            for array in self._arrays.values():
+                array.resize((frames, *shape[1:]))
+
+    @property
+    def room(self) -> int:
+        """Frames that there is room for."""
+        return int(self._arrays["height_nm"].shape[0])
 
     def add(
         self,
@@ -133,7 +153,9 @@ class SeriesStore:
             _write_json(self._record_file(frame), asdict(record))
             if frame:
                 self._state_file(frame - 1).unlink(missing_ok=True)
-        self._records.append(record)
+        else:
+            self._in_memory.append(record)
+        self._finished += 1
 
     def set_result(self, frame: int, height_nm: NDArray[np.float32], sigma_nm: NDArray[np.float32]) -> None:
         """Keep the final maps of a frame."""
@@ -157,18 +179,15 @@ class SeriesStore:
         assert self.folder is not None
         return self.folder / "frames" / f"{frame:06d}.npz"
 
-    def _read_records(self) -> None:
-        count = self._arrays["height_nm"].shape[0]
-        for frame in range(count):
-            if not self._record_file(frame).is_file():
-                break
-            self._records.append(_record_of(_read_json(self._record_file(frame)), self._record_file(frame)))
-        if not self._records:
+    def _find_finished(self) -> None:
+        while self._finished < self.room and self._record_file(self._finished).is_file():
+            self._finished += 1
+        if not self._finished:
             return
         assert self.folder is not None
         self._first = _read_json(self.folder / "first.json")
         try:
-            with np.load(self._state_file(len(self._records) - 1), allow_pickle=False) as data:
+            with np.load(self._state_file(self._finished - 1), allow_pickle=False) as data:
                 self._state = {name: data[name] for name in data.files}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputError(
@@ -229,6 +248,27 @@ def open_series(folder: Path) -> HeightSeries:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{about_file} is damaged ({error}): reconstruct the series again") from error
+
+
+def reopen_series(folder: Path, time_s: Sequence[float]) -> None:
+    """Let a folder go on as a series with other times: one that grows has none before its end.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a :class:`SeriesStore`; nothing is done when there is none yet.
+    time_s : sequence of float
+
+    Raises
+    ------
+    InputError
+        If the folder is damaged or cannot be written.
+    """
+    file = folder / "settings.json"
+    if not file.is_file():
+        return
+    (folder / "about.json").unlink(missing_ok=True)
+    _write_json(file, {**_read_json(file), "time_s": [float(t) for t in time_s]})
 
 
 def _write_about(folder: Path, series: HeightSeries) -> None:

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,24 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
     """
     if len(tiff.pages) > MOST_PAGES:
         raise InputError(f"{path} claims {len(tiff.pages)} pages; more than {MOST_PAGES} are not read, split it")
+    found = planes_of(tiff, path, range(len(tiff.pages)), last=len(tiff.pages) - 1)
+    if not found:
+        raise InputError(f"{path} holds no image; copy it again from the microscope")
+    return found
+
+
+def planes_of(tiff: tifffile.TiffFile, path: Path, directories: Iterable[int], last: int | None = None) -> list[Plane]:
+    """Return the image planes of some directories; the ``last`` one must not point to another.
+
+    Raises
+    ------
+    InputError
+        As :func:`planes`.
+    """
     found: list[Plane] = []
-    for directory in range(len(tiff.pages)):
+    for directory in directories:
         page = _full_page(tiff, directory, path)
-        notes = _check_directory(tiff, page, path, last=directory == len(tiff.pages) - 1)
+        notes = _check_directory(tiff, page, path, last=directory == last)
         if found and page.subfiletype & _REDUCED_IMAGE:
             continue
         shape, dtype = _layout(page, path)
@@ -96,8 +110,6 @@ def planes(tiff: tifffile.TiffFile, path: Path) -> list[Plane]:
             raise InputError(f"{path} is a colour image in separate planes; save each detector as a grey image or page")
         samples: list[int | None] = list(range(page.samplesperpixel)) if separate else [None]
         found.extend(Plane(page, directory, sample, shape, dtype, notes) for sample in samples)
-    if not found:
-        raise InputError(f"{path} holds no image; copy it again from the microscope")
     return found
 
 
@@ -163,6 +175,41 @@ def read_plane(header: PlaneHeader) -> NDArray[Any]:
                 f"{header.shape[1]} x {header.shape[0]} of {header.dtype}; has it been changed? Open the series again"
             )
         return pixels
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a TIFF that is not all there: a page that is lost, pixels beyond the end of the file.
+
+    Raises
+    ------
+    InputError
+    """
+    with open_tiff(path) as tiff:
+        for plane in planes(tiff, path):
+            _check_extent(plane.page, path)
+
+
+def whole_pages(path: Path, known: int = 0) -> int:
+    """Count the pages of a TIFF that grows: those in front of the first that is not all there.
+
+    Parameters
+    ----------
+    path : Path
+    known : int
+        Pages that were whole before and need no look.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no TIFF.
+    """
+    with open_tiff(path) as tiff:
+        for directory in range(known, min(len(tiff.pages), MOST_PAGES)):
+            try:
+                _check_extent(_full_page(tiff, directory, path), path)
+            except Exception:  # tifffile raises nearly anything on a page that is half written
+                return directory
+        return max(known, min(len(tiff.pages), MOST_PAGES))
 
 
 def contiguous_offset(page: Any, path: Path) -> int | None:
