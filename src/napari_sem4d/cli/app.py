@@ -15,7 +15,19 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from napari_sem4d import __version__
-from napari_sem4d.cli import calibrate, compare, demo, export, info, kinetics, reconstruct, simulate, terminal, train
+from napari_sem4d.cli import (
+    calibrate,
+    compare,
+    demo,
+    export,
+    info,
+    kinetics,
+    reconstruct,
+    simulate,
+    terminal,
+    train,
+    watch,
+)
 from napari_sem4d.model.errors import Cancelled, InputError
 
 FAILURE, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -33,6 +45,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.command("reconstruct")(reconstruct.reconstruct)
+app.command("watch")(watch.watch)
 app.command("kinetics")(kinetics.kinetics)
 app.add_typer(calibrate.app, name="calibrate")
 app.command("train")(train.train)

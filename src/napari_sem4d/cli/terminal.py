@@ -26,7 +26,7 @@ def warning(message: str) -> None:
 
 def result(message: str) -> None:
     """Print what was done."""
-    print(message)
+    print(message, flush=True)
 
 
 def console() -> Console:

@@ -180,6 +180,19 @@ class LiveSeries:
         times = np.array(self._times)
         return times - times[0] if len(times) else times
 
+    @property
+    def unit(self) -> str:
+        """Unit of the heights, "a.u." when the z scale is arbitrary."""
+        source = (
+            FirstFrame.from_json(self._store.first).z_scale_source if self._store and self.finished else "arbitrary"
+        )
+        return "a.u." if source == "arbitrary" else "nm"
+
+    def shown(self, frame: int) -> NDArray[np.float32]:
+        """Heights (y, x) of a frame as they were shown, see :class:`LiveFrame`; from any thread."""
+        assert self._store is not None
+        return self._store.result(frame)[0]
+
     # Watching ------------------------------------------------------------------------------------------------
 
     def run(

@@ -107,6 +107,14 @@ class Runs:
             self._store(_ended(replace(run, state="cancelled")))
         return run is not None
 
+    def take_made(self, run: Run) -> Run:
+        """Take in a run that was made elsewhere and is done, under the next id; none must be going on."""
+        self._last_id += 1
+        assert run.result is not None
+        done = _ended(replace(run, id=self._last_id, sigma=median_sigma(run.result)))
+        self._store(done)
+        return done
+
     # What has ended ------------------------------------------------------------------------------------------
 
     def level(self, run_id: int, levelling: Sequence[Levelling], result: HeightMap) -> Run | None:

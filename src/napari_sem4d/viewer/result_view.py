@@ -222,6 +222,34 @@ class ResultView(QObject):
         self._appearing = Turns(self._viewer, steps)
         self._appearing.start()
 
+    def grow(self, heights: Heights, limits: Limits) -> None:
+        """Take the same series with other last frames; who looks at its last frame goes on to the new last one.
+
+        Parameters
+        ----------
+        heights : Heights
+        limits : (low, high)
+            Of all frames so far.
+        """
+        follows = self._wanted_frame >= len(self.heights) - 1
+        before, self.heights = self.heights, heights
+        self.height.data = heights.frames[:, None]
+        self.height.translate = self.height.translate  # napari forgets the extent of a hidden layer only then (0.9.2)
+        for layer in (self.height, self.surface):
+            low, high = layer.contrast_limits_range
+            layer.contrast_limits_range = min(low, limits[0]), max(high, limits[1])
+        low, high = self.height.contrast_limits
+        if limits[0] < low or limits[1] > high:
+            self.height.contrast_limits = min(low, limits[0]), max(high, limits[1])
+        if follows:
+            last = self.height.data_to_world((len(heights) - 1, 0, 0, 0))[0]
+            self._viewer.dims.set_point(self._viewer.dims.ndim - self.height.ndim, last)
+        self._follow_time()
+        self._show_time(True)
+        if self.is_3d and self._wanted_frame >= len(before) - 1:  # a quick look may have become a frame
+            self.is_at_rest = False
+            self._soon.start()
+
     def _take_step(self, prepared: Prepared) -> None:
         self._take_limits(self.surface, prepared.surface)
         self._assign(prepared.mesh, 0, moving=True)

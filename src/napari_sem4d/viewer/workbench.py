@@ -21,6 +21,7 @@ from napari_sem4d.viewer.details import Detail, Details
 from napari_sem4d.viewer.detectors_bench import DetectorsBench
 from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.layers import Heights
+from napari_sem4d.viewer.live_bench import LiveBench
 from napari_sem4d.viewer.look_view import LookView
 from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
@@ -85,6 +86,7 @@ class Workbench:
         self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
         self.time = TimeBench(self._viewer, self)
+        self.live = LiveBench(self._viewer, self)
         self.detectors = DetectorsBench(self._viewer, self)
         self.opening.adopt()
         self.saving = SessionBench(self._viewer, self)
@@ -210,6 +212,15 @@ class Workbench:
         )
         self._preparing = preparing
         preparing.start()
+
+    def show_growing(self, prepared: Prepared) -> None:
+        """Show surfaces of a series that is not complete and belongs to no run yet."""
+        self._show(None, prepared)
+
+    @property
+    def is_showing(self) -> bool:
+        """Whether a result is on its way into the viewer."""
+        return self._coming is not None
 
     def show_detail(self, detail: Detail) -> None:
         """Show images or mask of the shown result."""

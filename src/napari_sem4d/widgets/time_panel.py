@@ -27,6 +27,7 @@ from napari_sem4d.widgets.list_table import ListTable
 from napari_sem4d.widgets.message import Messages, sentence, separator
 from napari_sem4d.widgets.objects_model import ObjectsModel
 from napari_sem4d.widgets.time_plots import TimePlots
+from napari_sem4d.widgets.watch_box import WatchBox
 
 _EVENT_WORDS: Mapping[EventKind, str] = {
     "birth": "born",
@@ -57,6 +58,9 @@ class TimePanel(QWidget):
         self.remarks = Messages("⚠")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
+        self.watch_box = WatchBox(workbench)
+        layout.addWidget(self.watch_box)
+        layout.addWidget(separator())
         layout.addWidget(self.subject)
         layout.addLayout(self._play_row())
         layout.addWidget(separator())
@@ -184,7 +188,9 @@ class TimePanel(QWidget):
     def refresh(self) -> None:
         """Show the movie and what was read off it."""
         movie, found = self._bench.movie, self._study.found
-        if movie is None:
+        if movie is None and self._workbench.live.is_shown:
+            self.subject.setText("These are the surfaces so far; they become a movie when the watch ends.")
+        elif movie is None:
             self.subject.setText("No movie is shown: open a series, choose all scans in step 3, and reconstruct.")
         else:
             span = movie.time_s[-1] - movie.time_s[0]
