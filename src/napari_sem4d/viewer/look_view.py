@@ -118,6 +118,8 @@ class LookView:
     def refresh(self) -> None:
         """Show what is chosen, if it is not there yet."""
         wish, view = self._wish(), self._bench.result
+        if view is not None and view.is_converging:  # light is all that can be chosen of what still changes
+            view.colors.dress(Dress(None, self._looking.style.light))
         if wish is None or view is None:
             return
         if self._shown is not None and wish == self._shown.wish:
