@@ -23,12 +23,13 @@ _PATIENCE_S = 300.0
 
 
 class Watch:
-    """Times every turn of the event loop: processor time of the GUI thread, drawing on the canvas apart."""
+    """Times every turn of the event loop: processor and wall time of the GUI thread, drawing on the canvas apart."""
 
     def __init__(self) -> None:
         self.own_ms: list[float] = []
+        self.wall_ms: list[float] = []
         self.drawing_ms: list[float] = []
-        self._drawn = 0.0
+        self._drawn = self._drawn_wall = 0.0
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -38,9 +39,10 @@ class Watch:
         paint = CanvasBackendDesktop.paintGL
 
         def timed(canvas: Any) -> None:
-            start = time.thread_time()
+            start, began = time.thread_time(), time.perf_counter()
             paint(canvas)
             self._drawn += time.thread_time() - start
+            self._drawn_wall += time.perf_counter() - began
 
         CanvasBackendDesktop.paintGL = timed
         try:
@@ -50,9 +52,11 @@ class Watch:
 
     def turn(self, work: Callable[[], object] | None = None) -> None:
         """One turn, or a call that a click makes."""
-        self._drawn, start = 0.0, time.thread_time()
+        self._drawn = self._drawn_wall = 0.0
+        start, began = time.thread_time(), time.perf_counter()
         (work or QApplication.processEvents)()
         self.own_ms.append(1e3 * (time.thread_time() - start - self._drawn))
+        self.wall_ms.append(1e3 * (time.perf_counter() - began - self._drawn_wall))
         self.drawing_ms.append(1e3 * self._drawn)
 
     def until(self, condition: Callable[[], bool], rest_s: float = 0.6) -> None:
@@ -71,7 +75,11 @@ class Watch:
         busy = np.array([ms for ms in self.own_ms if ms > 1] or [0.0])
         row = (len(busy), *np.percentile(busy, (50, 90)), busy.max(), max(self.drawing_ms))
         table.add_row(action, *(f"{value:.0f}" for value in row))
-        self.own_ms, self.drawing_ms = [], []
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.own_ms, self.wall_ms, self.drawing_ms = [], [], []
 
 
 def gui(setup: Setup) -> Iterator[Table]:
@@ -126,7 +134,7 @@ def level_and_measure(bench: Workbench, watch: Watch, table: Table) -> None:
     assert bench.result is not None
     watch.turn(bench.result.show_map)
     watch.until(lambda: True)
-    watch.own_ms.clear()
+    watch.clear()
     watch.turn(lambda: bench.measuring.mark("ground"))
     watch.turn(lambda: bench.measuring.marks.layers["ground"].layer.add_rectangles(corners))  # type: ignore[union-attr]
     watch.until(lambda: "ground" in measuring.marks)

@@ -51,7 +51,7 @@ def looking(setup: Setup) -> Iterator[Table]:
         bench = workbench_of(viewer)
         with watch.drawing():
             show_map_of(side, setup, bench, watch)
-            watch.own_ms, watch.drawing_ms = [], []
+            watch.clear()
             for name, turn in (("2D", bench.result.show_map), ("3D", bench.result.show_surface)):
                 watch.turn(turn)
                 watch.until(lambda: True)
@@ -87,7 +87,7 @@ def go_through_looks(bench: Workbench, watch: Watch, turns: Table, name: str) ->
     choose(look="height", contours=True)
     watch.add_to(turns, f"{name}: contour lines")
     choose(contours=False)
-    watch.own_ms, watch.drawing_ms = [], []
+    watch.clear()
 
 
 def show_map_of(side: int, setup: Setup, bench: Workbench, watch: Watch) -> None:

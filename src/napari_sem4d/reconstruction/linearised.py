@@ -172,6 +172,7 @@ class Linearised:
         # what a brightness can explain moves no surface
         share = (noise * r.signals).sum(axis=0) / ((r.weights * r.signals**2).sum(axis=0) + max(r.trust, 1e-30))
         noise -= r.weights * r.signals * share
+        stop_if_asked(should_stop)
         return self.solve(self._back(noise * r.brightness), tolerance=0.03, should_stop=should_stop)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
@@ -137,10 +138,14 @@ def _estimate(
     facets = facet_signals(*slopes_of(found.height_nm, pixel), part, should_stop)
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
-    reason = reasons(part, slopes, facets, signals / middle)
+    stop_if_asked(should_stop)
+    reason = reasons(part, slopes, facets, signals / middle, should_stop)
     progress(0.85)
+    stop_if_asked(should_stop)
     model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, range_error)
-    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found), model)
+    stop_if_asked(should_stop)
+    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found, should_stop), model)
+    stop_if_asked(should_stop)
     progress(0.9)
     draws = None
     if samples > 0:

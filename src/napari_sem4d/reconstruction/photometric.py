@@ -51,7 +51,7 @@ def photometric(
         height_nm=height,
         sigma_nm=sigma.astype(np.float32),
         samples=draws,
-        reason=reasons(part, slopes, facets, signals / middle),
+        reason=reasons(part, slopes, facets, signals / middle, should_stop),
         shadow=shadowed(facets, part),
         brightness=slopes.brightness,
         signals=signals,

@@ -191,6 +191,7 @@ def _made_ready(
     tell(0.15)
     channels = solve_channels(stack, setup, table, field, saturation=scan.saturation, level_region=level_region)
     remarks += channels.remarks
+    stop_if_asked(should_stop)
     remarks += check_wiring(stack, channels, setup, table, scan.saturation, scan.scan_rotation_deg)
     stop_if_asked(should_stop)
     tell(0.3)

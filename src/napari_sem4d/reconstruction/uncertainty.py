@@ -93,9 +93,10 @@ def draw_samples(
     return samples
 
 
-def loop_noise_sigma(found: Refined) -> NDArray[np.float32]:
+def loop_noise_sigma(found: Refined, should_stop: Callable[[], bool] | None = None) -> NDArray[np.float32]:
     """Standard deviation of the refined height from the noise of the images, (y, x) in pixels."""
     weight = np.exp(ndimage.gaussian_filter(np.log(found.curvature_weight), _STIFFNESS_PX, mode="nearest"))
+    stop_if_asked(should_stop)
     return np.sqrt(found.spectrum.noise_variance(found.information, weight))
 
 
@@ -130,7 +131,9 @@ def loop_samples(
     samples = np.empty((count, *height_nm.shape), np.float32)
     for index in range(count):
         samples[index] = height_nm + np.float32(scale_nm) * found.linearised.draw(rng, should_stop)
+        stop_if_asked(should_stop)
         samples[index] += _smooth_error(model_sigma_nm, blur_px, rng)
+        stop_if_asked(should_stop)
     return samples
 
 

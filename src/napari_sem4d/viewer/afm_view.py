@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from napari.layers import Image, Layer, Shapes
+from napari.layers import Image, Shapes
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -17,6 +17,7 @@ from napari_sem4d.session.data_colors import MAGENTA
 from napari_sem4d.viewer.afm_layers import CheckLayers, affine_of, place_of, placed_layer, show_in
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape
+from napari_sem4d.viewer.putting_in import put_in
 from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns, is_closed
@@ -143,7 +144,7 @@ class AfmView:
         divider, self.divider = self.divider, None
         view = self._shown()
         if layers.difference.colorbar.visible and view is not None:
-            view.step_aside(None)
+            view.colors.step_aside(None)
         self.set_look("none" if self.look in NEEDS_CHECK else self.look)
         take_out(self._viewer, [layers.matched, layers.difference, divider])
 
@@ -215,7 +216,7 @@ class AfmView:
                 continue
             visible = layer is over and self.look in _OVER
             if visible and layer not in self._viewer.layers:
-                self._add_unselected(layer)
+                put_in(self._viewer, layer)
             if layer.visible != (visible and not self._is_3d):  # napari takes the mode of the mouse back with it
                 layer.visible = not layer.visible
         if over is not None:
@@ -233,13 +234,17 @@ class AfmView:
     def _drape_on(self, view: ResultView) -> None:
         found = self._afm.check
         if found is None or self.layers is None or self.look not in IN_3D:
-            view.drape(None)
+            view.colors.drape_with(None)
         elif self.look == "drape":
             height = found.comparison.reference_nm
-            view.drape(Drape(height, f"AFM height ({found.result.unit})", HEIGHT_COLORMAP, self.layers.limits))
+            view.colors.drape_with(
+                Drape(height, f"AFM height ({found.result.unit})", HEIGHT_COLORMAP, self.layers.limits)
+            )
         else:
             limits = tuple(self.layers.difference.contrast_limits)
-            view.drape(Drape(found.comparison.difference_nm, self.layers.difference_title, DIVERGING, limits))
+            view.colors.drape_with(
+                Drape(found.comparison.difference_nm, self.layers.difference_title, DIVERGING, limits)
+            )
 
     def _show_difference(self) -> None:
         if self.layers is None:
@@ -260,7 +265,7 @@ class AfmView:
         layer, wanted = self.layers.difference, self.look == "difference"
         if layer.colorbar.visible != wanted:
             layer.colorbar.visible = wanted
-            view.step_aside(self.layers.difference_title if wanted else None)
+            view.colors.step_aside(self.layers.difference_title if wanted else None)
 
     # Swiping -------------------------------------------------------------------------------------------------
 
@@ -304,7 +309,7 @@ class AfmView:
                 units=("nm", "nm"),
             )
             self.divider.editable = False
-            self._add_unselected(self.divider)
+            put_in(self._viewer, self.divider)
         self.divider.translate = (float(difference.translate[0]), self._left + self.divide * (columns - 1) * pixel)
         self.divider.visible = True
 
@@ -343,9 +348,3 @@ class AfmView:
             self._afm.remove()
         elif self.layers is not None and event.value in (self.layers.matched, self.layers.difference):
             self.set_look("none")
-
-    def _add_unselected(self, layer: Layer) -> None:
-        active = self._viewer.layers.selection.active  # it may be one that is being drawn on
-        self._viewer.add_layer(layer)
-        if active is not None:
-            self._viewer.layers.selection.active = active

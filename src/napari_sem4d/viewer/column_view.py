@@ -15,6 +15,8 @@ from psygnal import Signal
 from napari_sem4d.model import AnnularSegment, Disc, Setup
 from napari_sem4d.session.column import Diode, parts
 from napari_sem4d.session.segment_colors import segment_color
+from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.taking_out import take_out_now
 
 if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
@@ -153,10 +155,8 @@ class ColumnView:
             length=1.0, blending="translucent_no_depth", scale=(radius,) * 3, translate=centre, **names,
         )  # fmt: skip
         self._layers = surface, vectors
-        active = self._viewer.layers.selection.active
         for layer in self._layers:
-            self._viewer.add_layer(layer)
-        self._viewer.layers.selection.active = active
+            put_in(self._viewer, layer)
         self.changed.emit()
 
     def hide(self) -> None:
@@ -164,10 +164,7 @@ class ColumnView:
         layers, self._layers = self._layers, None
         if layers is None:
             return
-        with self._viewer.layers.batched_update():
-            for layer in layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+        take_out_now(self._viewer, layers)
         self.changed.emit()
 
     def _place(self) -> tuple[NDArray[np.float64], float]:

@@ -112,7 +112,7 @@ class Details:
         if self._comparison is not None:
             self._comparison.show_residual_in(sigma)
             if self._view is not None and self.is_there("images"):
-                self._view.step_aside(self._comparison.title, COMPARISON_CORNER)
+                self._view.colors.step_aside(self._comparison.title, COMPARISON_CORNER)
 
     # Coming --------------------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Details:
         if detail == "images" and self._comparison is not None:
             self._viewer.canvas.overlay_tiling.bottom_left = "vertical"
             self._comparison.residual.colorbar.visible = True
-            self._view.step_aside(self._comparison.title, COMPARISON_CORNER)
+            self._view.colors.step_aside(self._comparison.title, COMPARISON_CORNER)
 
     # Going ---------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Details:
         if detail == "images":
             self._comparison = None
         if detail != "mask" and self._view is not None:
-            self._view.step_aside(None)
+            self._view.colors.step_aside(None)
         layers = self._layers.pop(detail, [])
         take_out(self._viewer, layers)
 

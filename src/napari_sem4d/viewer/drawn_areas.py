@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.session.areas import Area, Corner
 from napari_sem4d.viewer.notify import tell
+from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.taking_out import take_out_now
 
 Form = Literal["rectangle", "ellipse", "polygon", "polygon_lasso"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -63,7 +65,7 @@ class _Drawn(ABC, Generic[L, M]):
     def _add_layer(self, image: Image) -> None:
         width = max(1.0, max(image.data.shape[-2:]) / 160)
         self.layer = self._new_layer(width, **layer_settings(self._name, image))
-        self._viewer.add_layer(self.layer)
+        put_in(self._viewer, self.layer)
         self.layer.events.data.connect(self._follow)
 
     def remove(self) -> None:
@@ -71,8 +73,7 @@ class _Drawn(ABC, Generic[L, M]):
         layer, self.layer = self.layer, None
         if layer is not None:
             layer.events.data.disconnect(self._follow)
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+            take_out_now(self._viewer, [layer])
 
     def _follow(self, event: Any) -> None:
         if self.layer is None or self._image is None or str(getattr(event, "action", "")).endswith("ing"):
@@ -108,9 +109,7 @@ class DrawnArea(_Drawn[Shapes, Area]):
         if not self.exists:
             if area is None:
                 return
-            active = self._viewer.layers.selection.active
             self._add_layer(image)
-            self._viewer.layers.selection.active = active
         self._image = image
         assert self.layer is not None
         with self.layer.events.data.blocker(self._follow):

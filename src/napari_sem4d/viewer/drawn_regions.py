@@ -15,6 +15,8 @@ from napari_sem4d.session.areas import Area
 from napari_sem4d.session.data_colors import YELLOW
 from napari_sem4d.viewer.drawn_areas import FORMS, Form, area_of, finish_drawing, layer_settings, places_of
 from napari_sem4d.viewer.notify import tell, tell_failure
+from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.taking_out import take_out_now
 
 NAME = "Regions to reconstruct"
 _ACTIVE, _OTHER = f"{YELLOW}ff", f"{YELLOW}80"
@@ -90,8 +92,7 @@ class DrawnRegions:
             layer.events.features.disconnect(self._follow)
             layer.selected_data.events.items_changed.disconnect(self._follow_selection)
             layer.events.mode.disconnect(self._tell_mode)
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+            take_out_now(self._viewer, [layer])
             self.mode_changed.emit()
 
     def refresh(self) -> None:
@@ -123,9 +124,7 @@ class DrawnRegions:
             text={"string": "{name}", "anchor": "upper_left", "color": _ACTIVE, "size": 10},
             **layer_settings(NAME, image),
         )
-        kept = self._viewer.layers.selection.active
-        self._viewer.add_layer(self.layer)
-        self._viewer.layers.selection.active = kept
+        put_in(self._viewer, self.layer)
         self.layer.events.data.connect(self._follow)
         self.layer.events.features.connect(self._follow)
         self.layer.selected_data.events.items_changed.connect(self._follow_selection)

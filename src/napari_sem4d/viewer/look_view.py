@@ -24,7 +24,9 @@ from napari_sem4d.viewer.anaglyph import AnaglyphCamera
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Drape, place_color_bar
 from napari_sem4d.viewer.looks import look_of
 from napari_sem4d.viewer.notify import tell_failure
-from napari_sem4d.viewer.result_view import Dress, ResultView
+from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.result_colors import Dress
+from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
@@ -116,6 +118,8 @@ class LookView:
     def refresh(self) -> None:
         """Show what is chosen, if it is not there yet."""
         wish, view = self._wish(), self._bench.result
+        if view is not None and view.is_converging:  # light is all that can be chosen of what still changes
+            view.colors.dress(Dress(None, self._looking.style.light))
         if wish is None or view is None:
             return
         if self._shown is not None and wish == self._shown.wish:
@@ -204,11 +208,11 @@ class LookView:
         light = picture.wish.style.light
         dress = Dress(picture.look, light, picture.contour_step)
         if view.is_3d:
-            view.dress(dress)
+            view.colors.dress(dress)
             self.changed.emit()
             return
         steps = [partial(self._show_on_map, picture, view), partial(self._show_lines, picture, view)]
-        self._turns = Turns(self._viewer, [*steps, lambda: view.dress(dress, self.layer)], self.changed.emit)
+        self._turns = Turns(self._viewer, [*steps, lambda: view.colors.dress(dress, self.layer)], self.changed.emit)
         self._turns.start()
 
     def _show_on_map(self, picture: _Picture, view: ResultView) -> None:
@@ -265,9 +269,7 @@ class LookView:
 
     def _insert(self, layer: Layer, view: ResultView, above: int = 1) -> None:
         """Put a layer right above the map: what is drawn or laid over it stays over it."""
-        active = self._viewer.layers.selection.active
-        self._viewer.layers.insert(self._viewer.layers.index(view.height) + above, layer)
-        self._viewer.layers.selection.active = active
+        put_in(self._viewer, layer, self._viewer.layers.index(view.height) + above)
 
     def _note_removal(self, event: Any) -> None:
         # The user deleted the layer: the height is what is left.

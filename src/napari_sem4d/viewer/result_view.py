@@ -3,93 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
-from napari.components.overlays import TextOverlay
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Vectors
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sem4d.metrology.slopes import Light
-from napari_sem4d.model.mesh import Mesh, height_mesh
-from napari_sem4d.viewer.layers import (
-    Drape,
-    Heights,
-    Limits,
-    color_table,
-    height_layer,
-    robust_limits,
-    surface_layer,
-    surface_name,
-)
-from napari_sem4d.viewer.mesh import natural_exaggeration, shaded, table_colors, with_contours
-from napari_sem4d.viewer.taking_out import take_out
+from napari_sem4d.model.mesh import Mesh
+from napari_sem4d.viewer.front_view import look_from_the_front
+from napari_sem4d.viewer.layers import surface_name
+from napari_sem4d.viewer.prepared import MOST_FACES_AT_REST, MOST_FACES_MOVING, Prepared, frame_mesh
+from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.result_colors import ResultColors
+from napari_sem4d.viewer.taking_out import take_out, take_out_now
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
-MOST_FACES_AT_REST = 262_144
-MOST_FACES_MOVING = 32_000
 _REST_AFTER_MS = 300
-# From the lower edge of the image, from above and slightly from the left (z, y, x): bumps rise on the screen.
-_VIEW_DIRECTION = (-0.75, -0.62, 0.22)
-_UP = (1.0, 0.0, 0.0)
-_FILL = 0.92
-_UNIT = "sem4d_unit"  # key among the overlays of the canvas
-
-
-@dataclass(frozen=True, slots=True)
-class Dress:
-    """How a result is dressed.
-
-    Attributes
-    ----------
-    look : Drape or None
-        What map and surface are coloured by; None is the height.
-    light : Light
-        That falls on the surface.
-    contour_step : float or None
-        Between the heights of contour lines; None draws none.
-    """
-
-    look: Drape | None = None
-    light: Light = field(default_factory=Light)
-    contour_step: float | None = None
-
-
-class Prepared:
-    """What takes time to make from a result: mesh, limits and the layers, not in any viewer yet.
-
-    Made in a worker thread.
-    """
-
-    def __init__(self, heights: Heights, most_faces: int = MOST_FACES_AT_REST) -> None:
-        self.heights = heights
-        self.limits: Limits = robust_limits(heights.frames, heights.valid)
-        self.mesh = frame_mesh(heights, 0, most_faces)
-        self.exaggeration = natural_exaggeration(self.limits[1] - self.limits[0], heights.width_nm)
-        self.height = height_layer(heights, self.limits)
-        self.surface = surface_layer(heights, self.mesh, self.limits, self.exaggeration)
-
-
-def frame_mesh(heights: Heights, index: int, most_faces: int) -> Mesh:
-    """Return the mesh of one frame."""
-    height, valid = heights.frame(index)
-    return height_mesh(height, heights.pixel_size_nm, most_faces=most_faces, valid=valid)
-
-
-def projected_size(
-    low: NDArray[np.float64], high: NDArray[np.float64], view_direction: Sequence[float], up: Sequence[float]
-) -> tuple[float, float]:
-    """Return width and height on the screen of a box from ``low`` to ``high`` (z, y, x), in world units."""
-    forward = np.asarray(view_direction) / np.linalg.norm(view_direction)
-    right = np.cross(forward, up)
-    right /= np.linalg.norm(right)
-    corners = np.array(list(product(*zip(low, high, strict=True))))
-    return float(np.ptp(corners @ right)), float(np.ptp(corners @ np.cross(right, forward)))
 
 
 class ResultView(QObject):
@@ -110,6 +41,8 @@ class ResultView(QObject):
     ----------
     height : Image
     surface : Surface
+    colors : ResultColors
+        What colours them.
     exaggeration : float
     shown_frame : int
     is_at_rest : bool
@@ -142,18 +75,16 @@ class ResultView(QObject):
         self.is_at_rest = True
         self._hidden_in_3d: list[Layer] = list(hidden)
         self.is_converging = False
-        self._title: tuple[str, str] | None = None
-        self._drape: Drape | None = None
-        self._dressed = Dress()
-        self._look_layer: Image | None = None
         self._companions: tuple[Layer, ...] = ()
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
         self._soon = self._timer(0, self._show_wanted_frame)
         self._rest = self._timer(_REST_AFTER_MS, self._refine)
-        self._soon_dressed = self._timer(0, self._dress)
+        self._soon_renamed = self._timer(0, self._rename)
         self._appearing: Turns | None = None
+        self._turning: Turns | None = None
+        self.colors = ResultColors(viewer, self)
 
     def appear(self, done: Callable[[], object]) -> None:
         """Put the result into the viewer and turn to the surface, in small steps.
@@ -165,7 +96,7 @@ class ResultView(QObject):
         """
         # The images are hidden before napari would slice all of them as volumes, the surface comes after the turn to
         # 3D, and the colour bar after it: each of these holds the window for some ten milliseconds.
-        steps = (self._add_height, self._hide_images, self._turn, self._follow_display, self._look_at_surface)
+        steps = (self._add_height, self._hide_images, self._turn, *self._surface_steps, self._look_at_surface)
         self._appearing = Turns(self._viewer, steps, done)
         self._appearing.start()
 
@@ -195,13 +126,12 @@ class ResultView(QObject):
         self.shown_frame = self._wanted_frame = 0
         self.is_at_rest = True
         self.is_converging = False
-        self._drape, self._look_layer = None, None
-        self._dressed = Dress()  # the look of the other result comes when it is worked out
+        self.colors.begin_anew()
         steps = (
             partial(self._take_height, prepared.height),
             partial(self._take_surface, prepared.surface),
             *((partial(self.set_exaggeration, stretch),) if stretch != prepared.exaggeration else ()),
-            *(() if turned_away else (self._hide_images, self._turn_to_surface)),
+            *(() if turned_away else (self._hide_images, self._turn_to_surface, *self._surface_steps)),
             self._follow_time,
             *(() if turned_away or (same_place and self.is_3d) else (self._look_at_surface,)),
         )
@@ -216,8 +146,8 @@ class ResultView(QObject):
         prepared : Prepared
             Of the same place, with few faces: drawing many holds the window in software OpenGL.
         """
-        self.heights, self.is_converging, self._drape = prepared.heights, True, None
-        self._dressed, self._look_layer = replace(self._dressed, look=None), None
+        self.heights, self.is_converging = prepared.heights, True
+        self.colors.begin_anew(keep_light=True)
         steps = (partial(self._take_height, prepared.height), partial(self._take_step, prepared))
         self._appearing = Turns(self._viewer, steps)
         self._appearing.start()
@@ -256,8 +186,8 @@ class ResultView(QObject):
 
     @property
     def is_changing(self) -> bool:
-        """Whether a result or a step is on its way into the layers."""
-        return self._appearing is not None and self._appearing.is_going_on
+        """Whether a result, a step or the surface is on its way into the viewer."""
+        return any(turns is not None and turns.is_going_on for turns in (self._appearing, self._turning))
 
     def _take_height(self, new: Image) -> None:
         self.height.data = new.data
@@ -276,7 +206,7 @@ class ResultView(QObject):
         self.surface.events.data(value=self.surface.data)
         self.surface.colormap = self.height.colormap
         self._viewer.status = "Ready"  # napari's still names the old result with its unit
-        self._show_unit()
+        self.colors.show_unit()
 
     @staticmethod
     def _take_place(layer: Layer, new: Layer) -> None:
@@ -286,12 +216,17 @@ class ResultView(QObject):
                 setattr(layer, name, getattr(new, name))
 
     def _take_limits(self, layer: Image | Surface, new: Image | Surface) -> None:
-        with layer.events.contrast_limits.blocker(self._recolor):
+        with layer.events.contrast_limits.blocker(self.colors.recolor):
             layer.contrast_limits_range = new.contrast_limits_range
             layer.contrast_limits = new.contrast_limits
 
     def _turn_to_surface(self) -> None:
-        self._viewer.dims.ndisplay = 3
+        if not self.is_3d:
+            self._swapping = True  # the surface comes in the steps that follow
+            try:
+                self._viewer.dims.ndisplay = 3
+            finally:
+                self._swapping = False
 
     def _add_height(self) -> None:
         self._viewer.canvas.overlay_tiling.top_right = "vertical"
@@ -302,8 +237,8 @@ class ResultView(QObject):
         self._viewer.dims.ndisplay = 3
         self._viewer.dims.events.ndisplay.connect(self._follow_display)
         self._viewer.dims.events.current_step.connect(self._follow_time)
-        self.height.events.colormap.connect(self._recolor)
-        self.height.events.contrast_limits.connect(self._recolor)
+        self.height.events.colormap.connect(self.colors.recolor)
+        self.height.events.contrast_limits.connect(self.colors.recolor)
         self._follow_time()
 
     def show_surface(self) -> None:
@@ -315,16 +250,7 @@ class ResultView(QObject):
             self._look_at_surface()
 
     def _look_at_surface(self) -> None:
-        # napari's own fit counts all layers, and fails on a (z, y, x) layer alone in a (t, z, y, x) viewer (0.9.2).
-        camera = self._viewer.scene.camera
-        camera.set_view_direction(_VIEW_DIRECTION, _UP)
-        low, high = np.asarray(self.surface.extent.world)
-        if not np.isfinite([low, high]).all():  # no pixel has a height
-            return
-        camera.center = tuple((low + high) / 2)
-        height, width = self._viewer.canvas.size
-        wide, tall = projected_size(low, high, _VIEW_DIRECTION, _UP)
-        camera.zoom = _FILL * min(width / wide, height / tall)
+        look_from_the_front(self._viewer, self.surface)
 
     @property
     def height_span(self) -> float:
@@ -346,10 +272,13 @@ class ResultView(QObject):
         """Stretch the surface along z on the screen; heights, read-outs and exports stay true."""
         self.exaggeration = float(factor)
         self.surface.scale = (self.exaggeration, 1.0, 1.0)
-        self.surface.name = surface_name(self.heights, self.exaggeration)
-        self._show_unit()
-        self._recolor()
+        self._soon_renamed.start()  # while a slider is dragged, each of these takes some ten milliseconds
+        self.colors.recolor_soon()
         self.stretched.emit()
+
+    def _rename(self) -> None:
+        self.surface.name = surface_name(self.heights, self.exaggeration)
+        self.colors.show_unit()
 
     def discard(self) -> tuple[Layer, ...]:
         """Take the layers out of the viewer and let go of it.
@@ -367,10 +296,7 @@ class ResultView(QObject):
         self._viewer.layers.events.removed.disconnect(self._note_removal)
         if len(self.heights) > 1:
             self._show_time(False)
-        with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
-            for layer in (self.height, self.surface, *self._companions):
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+        take_out_now(self._viewer, (self.height, self.surface, *self._companions))
         hidden, self._hidden_in_3d = tuple(self._hidden_in_3d), []
         return hidden
 
@@ -383,11 +309,12 @@ class ResultView(QObject):
 
     def _let_go(self) -> None:
         self._discarded = True
-        if self._appearing is not None:
-            self._appearing.stop()
-        for timer in (self._soon, self._rest, self._soon_dressed):
+        for turns in (self._appearing, self._turning):
+            if turns is not None:
+                turns.stop()
+        for timer in (self._soon, self._rest, self._soon_renamed):
             timer.stop()
-        self._unit_text().visible = False
+        self.colors.end()
 
     @property
     def _surface_is_shown(self) -> bool:
@@ -405,24 +332,37 @@ class ResultView(QObject):
     def _follow_display(self, event: object = None) -> None:
         if self._discarded or self._swapping:
             return
-        self._swapping = True
-        try:
-            if self._viewer.dims.ndisplay == 3 and not self._surface_is_shown:
-                self._hide_images()
-                self._viewer.add_layer(self.surface)
-                self._add_companions()
-                self._follow_time()
-            elif self._viewer.dims.ndisplay == 2 and self._surface_is_shown:
-                with self._viewer.layers.batched_update():  # napari collects garbage once, not for each layer
-                    for layer in (self.surface, *self._companions):
-                        if layer in self._viewer.layers:
-                            self._viewer.layers.remove(layer)
+        if self._turning is not None:
+            self._turning.stop()
+        if self.is_3d and not self._surface_is_shown:
+            self._hide_images()
+            self._turning = Turns(self._viewer, self._surface_steps)
+            self._turning.start()
+        elif not self.is_3d and (self._surface_is_shown or self._hidden_in_3d):
+            self._swapping = True
+            try:
+                take_out_now(self._viewer, (self.surface, *self._companions))
                 self._show_images_again()
                 self.height.visible = True
                 self._viewer.layers.selection.active = self.height
-        finally:
-            self._swapping = False
-        self._soon_dressed.start()
+            finally:
+                self._swapping = False
+            self._tell_display()
+        else:
+            self._tell_display()
+
+    @property
+    def _surface_steps(self) -> tuple[Callable[[], object], ...]:
+        """What follows the turn to 3D, in a turn of its own each."""
+        return self._add_surface, self._add_companions, self._follow_time, self._tell_display
+
+    def _add_surface(self) -> None:
+        if self.is_3d and not self._surface_is_shown:
+            self.surface.colorbar.visible = False  # it comes in a turn of its own
+            self._viewer.add_layer(self.surface)
+
+    def _tell_display(self) -> None:
+        self.colors.show_bars()
         self.display_changed.emit(self.is_3d)
 
     def accompany(self, layers: Sequence[Layer]) -> None:
@@ -434,12 +374,12 @@ class ResultView(QObject):
             self._add_companions()
 
     def _add_companions(self) -> None:
-        active = self._viewer.layers.selection.active
+        if not self._surface_is_shown:
+            return
         for layer in self._companions:
             layer.visible = True
             if layer not in self._viewer.layers:
-                self._viewer.add_layer(layer)
-        self._viewer.layers.selection.active = active
+                put_in(self._viewer, layer)
 
     @property
     def mesh(self) -> Mesh:
@@ -463,52 +403,6 @@ class ResultView(QObject):
             layer.visible = True
         self._hidden_in_3d = []
 
-    def _dress(self) -> None:
-        # A colour bar takes 0.1 s to make: in a turn of its own, after the picture is there.
-        on_map = not self.is_3d and self._title is None
-        if self._look_layer is not None and not self._look_layer.rgb and self._look_layer.colorbar.visible != on_map:
-            self._look_layer.colorbar.visible = on_map
-        look = self._colored_by
-        bar = look is None or look.has_bar if self.is_3d else on_map and self._dressed.look is None
-        layer = self.surface if self.is_3d else self.height
-        if layer.colorbar.visible != bar:
-            layer.colorbar.visible = bar
-        self._show_unit()
-
-    def _show_unit(self) -> None:
-        # napari's colour bar has no unit: this stands right above it.
-        look = self._colored_by if self.is_3d else self._dressed.look
-        words = [f"height ({self.heights.unit})" if look is None else look.title]
-        if self._dressed.contour_step is not None:
-            words.append(f"lines every {self._dressed.contour_step:g} {self.heights.unit}")
-        if self.is_3d or (look is not None and look.is_light):
-            words.append(f"z × {self.exaggeration:g}")
-        text = self._unit_text()
-        aside = self._title if self._title is not None and not self.is_3d else None
-        text.visible = False  # what stands below it moves only when it comes
-        text.text, text.position = aside or ("\n".join(words), "top_right")
-        text.visible = True
-
-    def step_aside(self, title: str | None, position: str = "top_right") -> None:
-        """Leave the colour bar and the words above it to something else that is on the map; None takes them back.
-
-        Parameters
-        ----------
-        title : str or None
-            What the other colour bar shows.
-        position : str
-            The corner of the canvas in which it is.
-        """
-        self._title = None if title is None else (title, position)
-        if not self._discarded:
-            self._dress()
-
-    def _unit_text(self) -> TextOverlay:
-        overlays = self._viewer.canvas.overlays
-        if _UNIT not in overlays:
-            overlays[_UNIT] = TextOverlay(position="top_right")
-        return overlays[_UNIT]
-
     def _note_removal(self, event: Any) -> None:
         # The user deleted a layer: the rest of the result stays, the surface does not come back by itself.
         if (event.value is self.surface and not self._swapping) or (
@@ -520,61 +414,6 @@ class ResultView(QObject):
         """Forget the surface after the user has deleted it."""
         self._let_go()
         self._show_images_again()
-
-    def drape(self, drape: Drape | None) -> None:
-        """Colour the surface by something else than the look; None gives it the look again."""
-        if drape is not self._drape:
-            self._drape = drape
-            self._recolor()
-            self._show_unit()
-
-    def dress(self, dress: Dress, layer: Image | None = None) -> None:
-        """Take another look, light or contour lines.
-
-        Parameters
-        ----------
-        dress : Dress
-        layer : Image, optional
-            Shows the look on the map, and has a colour bar of its own.
-        """
-        before, self._dressed = self._dressed, dress
-        other_bar = layer is not self._look_layer or dress.look is not before.look
-        self._look_layer = layer
-        if dress != before:
-            self._recolor()
-        if other_bar:
-            self._soon_dressed.start()
-
-    @property
-    def dressed(self) -> Dress:
-        """Look, light and contour lines that there are."""
-        return self._dressed
-
-    @property
-    def _colored_by(self) -> Drape | None:
-        return self._drape or self._dressed.look
-
-    def _recolor(self, event: object = None) -> None:
-        look = self._colored_by
-        if look is None:
-            self.surface.colormap = self.height.colormap
-            self.surface.contrast_limits_range = self.height.contrast_limits_range
-            self.surface.contrast_limits = self.height.contrast_limits
-        elif look.has_bar:
-            self.surface.colormap = look.colormap
-            self.surface.contrast_limits_range = self.surface.contrast_limits = look.limits
-        self.surface.vertex_colors = self._colors(self._mesh)
-
-    def _colors(self, mesh: Mesh) -> Any:
-        look, dressed = self._colored_by, self._dressed
-        if look is None:
-            limits = self.height.contrast_limits
-            colors = table_colors(mesh.heights, color_table(self.height.colormap), (limits[0], limits[1]))
-        else:
-            colors = look.colors(mesh, self.heights.pixel_size_nm)
-        if look is None or look.is_shaded:
-            colors = shaded(mesh, colors, self.exaggeration, dressed.light)
-        return colors if dressed.contour_step is None else with_contours(mesh, colors, dressed.contour_step)
 
     # Time ----------------------------------------------------------------------------------------------------
 
@@ -631,7 +470,7 @@ class ResultView(QObject):
         with self.surface.events.blocker_all():
             self.surface.vertex_colors = None
             self.surface.data = (mesh.vertices, mesh.faces, mesh.heights)
-            self.surface.vertex_colors = self._colors(mesh)
+            self.surface.vertex_colors = self.colors.colors(mesh)
         self.surface.events.set_data()
         if not moving:
             # New extents make napari go through all layers (30 ms with ten of them): only when the slider rests.

@@ -167,7 +167,7 @@ class RunComparisonView:
         grid.stride, grid.shape, grid.spacing = 1, (-1, -1), _GAP
         grid.enabled = True
         if self._workbench.result is not None:
-            self._workbench.result.step_aside("")  # every map says its unit
+            self._workbench.result.colors.step_aside("")  # every map says its unit
         self._viewer.layers.selection.active = self.layers[0]
         self._look_at_all()
         for layer in self.layers:
@@ -201,7 +201,7 @@ class RunComparisonView:
             grid = self._viewer.canvas.grid
             grid.enabled, grid.shape, grid.stride, grid.spacing = before.grid
             if self._workbench.result is not None:
-                self._workbench.result.step_aside(None)
+                self._workbench.result.colors.step_aside(None)
             take_out(self._viewer, layers)
             before = _Before(
                 before.ndisplay, before.center, before.zoom, before.angles, before.active, flat.visible, before.grid

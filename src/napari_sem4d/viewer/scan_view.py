@@ -17,6 +17,7 @@ from napari_sem4d.session.references import Place
 from napari_sem4d.viewer.drawn_areas import DrawnArea, Form, area_of
 from napari_sem4d.viewer.drawn_regions import DrawnRegions
 from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.taking_out import take_out_now
 from napari_sem4d.viewer.turns import Turns
 
 Purpose = Literal["region", "level", "pyramid", "upper", "lower", "cap", "bump", "pit"]
@@ -128,9 +129,7 @@ class ScanView:
             self._adding = None
 
     def _remove_obsolete(self) -> None:
-        layer = self._obsolete.pop()
-        if layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        take_out_now(self._viewer, [self._obsolete.pop()])
 
     def _remove_areas(self) -> None:
         for area in self.areas.values():

@@ -13,8 +13,10 @@ from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.session.areas import Corner
 from napari_sem4d.session.frames import frame_map
 from napari_sem4d.session.sections import Section, SectionHeights, read_section
+from napari_sem4d.viewer.putting_in import put_in
 from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.taking_out import take_out
+from napari_sem4d.viewer.turns import Turns
 
 if TYPE_CHECKING:
     from napari_sem4d.viewer.workbench import Workbench
@@ -59,6 +61,7 @@ class SectionView:
         self._read_on: tuple[HeightMap | None, NDArray[np.float32] | None] = None, None
         self._frame: tuple[object, int, HeightMap | None] = None, 0, None
         self._followed: ResultView | None = None
+        self._preparing: Turns | None = None
         self._looking.sections_changed.connect(self.refresh)
         workbench.result_shown.connect(self._follow_result)
         workbench.session.afm.changed.connect(self.refresh)
@@ -121,36 +124,38 @@ class SectionView:
 
     def _show_lines(self) -> None:
         view, sections = self._bench.result, self._looking.sections
-        if not sections or view is None:
+        if view is None or not (sections or self.is_drawing):
             layer, self.layer = self.layer, None
             take_out(self._viewer, [layer])
             return
-        lines, colors = _strokes(sections, view), np.repeat([section.color for section in sections], _STROKES)
         if self.layer is None or self.layer not in self._viewer.layers:
-            self.layer = Vectors(
-                lines,
-                vector_style="line",
-                edge_color=colors,
-                edge_width=view.heights.width_nm * _LINE_WIDTH,
-                name="Sections",
-                opacity=1.0,
-                axis_labels=("y", "x"),
-                units=("nm", "nm"),
-            )
-            active = self._viewer.layers.selection.active
-            self._viewer.add_layer(self.layer)
-            self._viewer.layers.selection.active = active
-            if view.is_3d:
-                self.layer.visible = False
-                view.keep_for_map([self.layer])
-        elif len(self.layer.data) != len(lines):
-            self.layer.data = lines
-            self.layer.edge_color = colors
-        elif not np.array_equal(self.layer.data, lines):
+            self._make_layer(view)
+        layer = self.layer
+        assert layer is not None
+        lines, colors = _strokes(sections, view), [section.color for section in sections for _ in range(_STROKES)]
+        if len(layer.data) != len(lines) or not np.array_equal(layer.data, lines):
             # New extents make napari go through all layers, 20 ms each time: too long for a line that is dragged.
-            with self.layer.events.blocker_all():
-                self.layer.data = lines
-            self.layer.events.set_data()
+            with layer.events.blocker_all():
+                layer.data = lines
+                if sections:
+                    layer.edge_color = colors
+            layer.events.set_data()
+
+    def _make_layer(self, view: ResultView) -> None:
+        self.layer = Vectors(
+            np.zeros((0, 2, 2)),
+            ndim=2,
+            vector_style="line",
+            edge_width=view.heights.width_nm * _LINE_WIDTH,
+            name="Sections",
+            opacity=1.0,
+            axis_labels=("y", "x"),
+            units=("nm", "nm"),
+        )
+        if view.is_3d:
+            self.layer.visible = False
+            view.keep_for_map([self.layer])
+        put_in(self._viewer, self.layer)
 
     def _note_removal(self, event: Any) -> None:
         if event.value is self.layer and self.layer is not None:  # by the user; ours is forgotten before it goes
@@ -169,6 +174,9 @@ class SectionView:
             active = self._viewer.layers.selection.active
             if active is None or getattr(active, "mode", "pan_zoom") != "pan_zoom":
                 self._viewer.layers.selection.active = view.height
+        # a layer takes some ten milliseconds to make: not while the mouse draws the first line
+        self._preparing = Turns(self._viewer, [self._show_lines])
+        self._preparing.start()
         self.changed.emit()
 
     def _drag(self, viewer: Any, event: Any) -> Any:
@@ -245,7 +253,7 @@ def _strokes(sections: tuple[Section, ...], view: ResultView) -> NDArray[np.floa
         way = end - start
         across = np.array([-way[1], way[0]]) / max(float(np.hypot(*way)), 1e-9) * half_bar
         strokes += [(start, way), (start - across, 2 * across), (end - across, 2 * across)]
-    return np.array(strokes)
+    return np.array(strokes).reshape(-1, 2, 2)
 
 
 def _plus(place: Corner, by: NDArray[np.float64]) -> Corner:

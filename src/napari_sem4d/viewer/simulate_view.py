@@ -23,6 +23,7 @@ from napari_sem4d.session.simulation import (
 from napari_sem4d.viewer.height_reader import map_data
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.simulated_layers import image_layers
+from napari_sem4d.viewer.taking_out import take_out_now
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
@@ -234,7 +235,7 @@ class SimulateView:
         self._turns.start()
 
     def _changes(self, obsolete: Sequence[Layer], layers: Sequence[Layer]) -> Iterator[Callable[[], object]]:
-        yield partial(self._remove, obsolete)
+        yield partial(take_out_now, self._viewer, obsolete)
         for layer in layers:
             yield partial(self._viewer.add_layer, layer)
         yield partial(self.show, self.look, self.segment)
@@ -297,7 +298,7 @@ class SimulateView:
         if result is None:
             return
         words = f"{self.segment}: measured left, simulated right" if self.look == "beside" else str(layer.name)
-        result.step_aside(None if layer is result.height else words)
+        result.colors.step_aside(None if layer is result.height else words)
         if result is not self._named:
             self._named = result
             result.height.events.visible.connect(self._make_way)
@@ -307,7 +308,7 @@ class SimulateView:
         result = self._workbench.result
         if result is None or self._arranging or not result.height.visible:
             return
-        result.step_aside(None)
+        result.colors.step_aside(None)
         for simulated in self.layers.values():
             simulated.visible = False
             self._move_aside(simulated, None)
@@ -339,16 +340,10 @@ class SimulateView:
 
         session.series_changed.connect(keep_setup)
         obsolete, self.layers = list(self.layers.values()), {}
-        self._turns = Turns(self._viewer, [partial(self._remove, obsolete)], self.layers_changed.emit)
+        self._turns = Turns(self._viewer, [partial(take_out_now, self._viewer, obsolete)], self.layers_changed.emit)
         self._turns.start()
         self.simulating.forget()
         self._workbench.opening.open_series(series)
-
-    def _remove(self, layers: Sequence[Layer]) -> None:
-        with self._viewer.layers.batched_update():  # one collection of garbage for all
-            for layer in layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
 
     def _note_layers(self, event: Any) -> None:
         if event.type == "removed" and event.value is self.layer:

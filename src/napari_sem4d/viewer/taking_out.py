@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from napari.layers import Layer
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_sem4d.viewer.turns import Turns
 
+_COLLECT_AFTER_MS = 2_000  # of rest
 _going_on: list[Turns] = []  # nobody else holds them
 
 
 def take_out(viewer: Any, layers: Iterable[Layer | None]) -> None:
-    """Hide layers at once and take them out in a moment: that makes napari collect garbage for 0.3 s.
+    """Hide layers at once and take them out in a turn of its own.
 
     Parameters
     ----------
@@ -28,12 +34,57 @@ def take_out(viewer: Any, layers: Iterable[Layer | None]) -> None:
         layer.visible = False
     _going_on[:] = [turns for turns in _going_on if turns.is_going_on]
     if there:
-        _going_on.append(Turns(viewer, [partial(_remove, viewer, there)]))
+        _going_on.append(Turns(viewer, [partial(take_out_now, viewer, there)]))
         _going_on[-1].start()
 
 
-def _remove(viewer: Any, layers: Sequence[Layer]) -> None:
-    with viewer.layers.batched_update():  # one collection for all
-        for layer in layers:
-            if layer in viewer.layers:
+def take_out_now(viewer: Any, layers: Sequence[Layer]) -> None:
+    """Take layers out in this turn; those that are not in the viewer are passed over."""
+    there = [layer for layer in layers if layer in viewer.layers]
+    if not there:
+        return
+    with _collecting_later(), viewer.layers.batched_update():
+        for layer in there:
+            if layer in viewer.layers:  # one may take another along
                 viewer.layers.remove(layer)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Let napari find no garbage to collect now: going through all objects of the process holds the window for 0.3 s.
+
+    napari collects when a layer goes since some drivers on Windows crash otherwise (canvas of napari 0.9.2, 2026-11),
+    so there it stays as it is.
+    """
+    if sys.platform == "win32" or gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        _collect_soon()
+
+
+def _collect_soon() -> None:
+    application = QCoreApplication.instance()
+    if application is not None:
+        collector = application.findChild(_Collector) or _Collector(application)
+        collector.start()
+
+
+class _Collector(QTimer):
+    """Gives back what the layers that have gone held, when nothing was taken out for a while and no button is down."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.setInterval(_COLLECT_AFTER_MS)
+        self.timeout.connect(self._collect)
+
+    def _collect(self) -> None:
+        if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
+            gc.collect()
+        else:
+            self.start()

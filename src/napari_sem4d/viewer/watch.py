@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sem4d.session import Run
 from napari_sem4d.viewer.layers import Heights
-from napari_sem4d.viewer.result_view import MOST_FACES_MOVING, Prepared
+from napari_sem4d.viewer.prepared import MOST_FACES_MOVING, Prepared
 
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.loop import LoopStep

@@ -27,9 +27,10 @@ from napari_sem4d.viewer.measuring_bench import MeasuringBench
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.opening import Opening
 from napari_sem4d.viewer.preferences import follow_preferences
+from napari_sem4d.viewer.prepared import Prepared
 from napari_sem4d.viewer.probe import Probe
 from napari_sem4d.viewer.region_queue import RegionQueue
-from napari_sem4d.viewer.result_view import Prepared, ResultView
+from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
 from napari_sem4d.viewer.section_view import SectionView
@@ -287,7 +288,7 @@ class Workbench:
         same_run = run is not None and self.shown_run is not None and run.id == self.shown_run.id
         if self.result is not None and self.result.is_whole:
             view = self.result
-            view.show_other(prepared, done, stay=same_run)
+            view.show_other(prepared, done, stay=same_run or self.sections.is_drawing)
         else:
             view = ResultView(self._viewer, prepared, self._discard_result())
             view.appear(done)
