@@ -35,6 +35,7 @@ class Outcome:
     turn_sigma_deg: float
     gain_error: float  # relative
     gain_sigma: float
+    gain_total_sigma: float  # with the z scale of the map
     refused: bool  # the map of another place
     reason: str
     seconds: float
@@ -135,6 +136,7 @@ def outcome_of(pair: MadePair) -> Outcome:
         turn_sigma_deg=where.rotation_sigma_deg,
         gain_error=found.z_gain / pair.z_gain - 1,
         gain_sigma=found.z_gain_sigma / pair.z_gain,
+        gain_total_sigma=found.z_gain_total_sigma / pair.z_gain,
         refused=not other.trusted,
         reason="; ".join(found.reasons),
         seconds=spent,

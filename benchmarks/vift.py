@@ -14,14 +14,18 @@ from rich.table import Table
 from benchmarks.surfaces import quadrants, rough_surface
 from benchmarks.timing import median_time
 from napari_sem4d import Specimen
+from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.engines import MonteCarlo
+from napari_sem4d.physics.materials import find_material
 from napari_sem4d.physics.vift.model import ViftModel, packaged_network
 from napari_sem4d.physics.vift.training import prepare, turn_image
-from napari_sem4d.physics.vift.training_data import Examples, make_examples
+from napari_sem4d.physics.vift.training_data import Examples, make_examples, setup_of
 
 SEEDS = (9000, 9002, 9005, 9008, 9010, 9013)  # far from those of the training, which count from 0
 SCENES, ELECTRONS = 12, 96  # of each seed; electrons a pixel in each of two halves
 _STEEP_DEG = 45.0
+_BORDER = 4  # pixels
+_FWHM = 2.3548  # over the standard deviation of a normal distribution
 
 
 class _Judged:
@@ -76,6 +80,7 @@ def vift_tables() -> Iterator[Table]:
         "kind": {}, "steepest 1 %": {}, "pixel over r90": {}, "material, keV": {}, "all": {},
     }  # fmt: skip
     unlike = even = 0.0
+    contrasts = []
     for seed in SEEDS:
         halves = [make_examples(seed, scenes=SCENES, electrons=ELECTRONS, half=half) for half in (0, 1)]
         learned = _correction(halves[0], 0)
@@ -83,6 +88,7 @@ def vift_tables() -> Iterator[Table]:
             unlike += float(((learned - _correction(halves[0], symmetry)) ** 2).sum()) / 7
         even += float((learned**2).sum())
         _judge(judged, halves, learned)
+        contrasts.append(_contrasts(halves, learned))
     table = Table(
         title=f"What is lacking against the Monte Carlo, rms over the flat signal without noise: {len(SEEDS) * SCENES} "
         "surfaces not used in training, slopes to 75 degrees"
@@ -101,6 +107,7 @@ def vift_tables() -> Iterator[Table]:
         for name, figures in sorted(rows.items()):
             table.add_row(f"{group}: {name}" if group != "all" else "all", *figures.row())
     yield table
+    yield _contrast_table(contrasts)
     yield _symmetry_table(unlike, even)
     yield _speed_table()
 
@@ -122,6 +129,47 @@ def _judge(judged: dict[str, dict[str, _Judged]], halves: list[Examples], learne
         for group, name in keys.items():
             scene = judged[group].setdefault(name, _Judged())
             scene.add(first, second, learned[k], slope_deg > _STEEP_DEG, one.flat[k] / one.flat[k].sum())
+
+
+def _contrasts(halves: list[Examples], learned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Contrast of the Monte Carlo over that of vift for each scene in two halves of the electrons, (scene, 2)."""
+    one = halves[0]
+    out = np.empty((len(one.kind), 2))
+    for k in range(len(one.kind)):
+        r90 = find_material(one.material).exit_radius_nm(one.energy_kev)
+        pixel, height = float(one.pixel[k]) * r90, one.height[k] * np.float32(r90)
+        setup = setup_of(one.diodes[k], one.material, one.energy_kev, _FWHM * float(one.beam[k]) * pixel)
+        shape = (height.shape[0], height.shape[1])
+        with torch.no_grad():
+            analytic = AnalyticModel(setup, shape, pixel).signals(torch.as_tensor(height)).numpy()
+        analytic = analytic / one.flat[k][:, None, None]
+        weight = one.flat[k] / one.flat[k].sum()
+        told = _relief(analytic + learned[k], weight)
+        for i, half in enumerate(halves):
+            found = _relief(analytic + half.lacking[k], weight)
+            out[k, i] = np.tensordot(weight, told * found, 1).sum() / np.tensordot(weight, told**2, 1).sum()
+    return out
+
+
+def _relief(signals: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What tells slopes: signals (channel, y, x) without their brightness and their level; the border apart."""
+    left = signals - np.tensordot(weight, signals, 1)
+    return np.asarray((left - left.mean(axis=(1, 2), keepdims=True))[:, _BORDER:-_BORDER, _BORDER:-_BORDER])
+
+
+def _contrast_table(contrasts: list[NDArray[np.float64]]) -> Table:
+    """How far the contrast of one surface is from that of others of its material: an error of the z scale."""
+    both = np.concatenate(contrasts)
+    within = np.concatenate([c.mean(axis=1) - c.mean() for c in contrasts])
+    noise = float(np.sqrt(np.mean(np.diff(both, axis=1) ** 2))) / 2
+    table = Table(title="Contrast between channels of single surfaces, Monte Carlo over vift")
+    for heading in ("mean", "scatter within a material, rms", "of that noise", "two thirds lie within"):
+        table.add_column(heading)
+    table.add_row(
+        f"{both.mean():.3f}", f"{100 * within.std():.1f} %", f"{100 * noise:.1f} %",
+        f"{100 * np.quantile(np.abs(within), 0.68):.1f} %",
+    )  # fmt: skip
+    return table
 
 
 def _correction(examples: Examples, symmetry: int) -> NDArray[np.float64]:

@@ -193,6 +193,7 @@ def _row(pair: Compared) -> dict[str, object]:
         "position_nm_sigma": where.position_sigma_nm,
         "z_gain": found.z_gain,
         "z_gain_sigma": found.z_gain_sigma,
+        "z_gain_total_sigma": found.z_gain_total_sigma,
         "rmse_nm": found.rmse_nm,
         "rmse_after_gain_nm": found.rmse_after_gain_nm,
         "coverage": found.coverage,
@@ -306,7 +307,8 @@ def _lines(found: Comparison, unit: str) -> list[tuple[str, str]]:
         ("Bending of the reference", _bending(found)),
         ("Tip", "not considered" if found.tip is None else str(found.tip)),
         ("Correlation", f"{found.correlation:.4f}"),
-        ("z-gain", f"{found.z_gain:.4f} ± {found.z_gain_sigma:.4f}"),
+        ("z-gain", f"{found.z_gain:.4f} ± {found.z_gain_sigma:.4f}, either z scale apart"),
+        ("z-gain expected", _expected(found)),
     ]
     if unit == "nm":
         lines.append(("RMSE, plane removed", f"{found.rmse_nm:.4g} nm"))
@@ -319,6 +321,12 @@ def _lines(found: Comparison, unit: str) -> list[tuple[str, str]]:
     lines.append(("Within one sigma", _covered(found)))
     lines.append(("Verdict", found.light))
     return lines
+
+
+def _expected(found: Comparison) -> str:
+    if math.isnan(found.z_gain_total_sigma):
+        return "not known, the z scale of the map is arbitrary"
+    return f"1.0000 ± {found.z_gain_total_sigma:.4f} with the z scale of the map"
 
 
 def _covered(found: Comparison) -> str:

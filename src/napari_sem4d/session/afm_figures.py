@@ -122,6 +122,7 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
     (scale_x, scale_y), (sigma_x, sigma_y) = transform.scale, place.scale_sigma
     parting = found.psd.parting_nm
     covered = "not known" if math.isnan(found.coverage) else f"{100 * found.coverage:.0f} %"
+    expected = "not known" if math.isnan(found.z_gain_total_sigma) else pm(1.0, found.z_gain_total_sigma)
     refined = []
     if found.tip is not None:
         refined.append(("Tip of the AFM", str(found.tip), "By which the map was dilated before it was compared"))
@@ -129,7 +130,16 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
         bent = f"{place.distortion.shift_rms_nm:.2g} nm sideways, {place.distortion.rise_rms_nm:.2g} nm in height"
         refined.append(("AFM is bent by", bent, "Smooth distortion that was taken off, root mean square"))
     return (
-        ("z-gain", pm(found.z_gain, found.z_gain_sigma), "Height of the map over height of the AFM"),
+        (
+            "z-gain",
+            pm(found.z_gain, found.z_gain_sigma),
+            "Height of the map over height of the AFM, either z scale apart",
+        ),
+        (
+            "z-gain expected",
+            expected,
+            "What the z scale of the map and this comparison leave open, one standard deviation",
+        ),
         ("RMSE", f"{found.rmse_nm:.3g} {unit}", "Root mean square difference without a plane"),
         ("RMSE after z-gain", f"{found.rmse_after_gain_nm:.3g} nm", "What no z scale can repair"),
         ("Within 1 σ", covered, f"Share of pixels, {_NORMAL_SHARE} % for a fair σ; the error of the AFM counts, too"),
