@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.dynamics.datum import Datum, found_datum, named_datum
+from napari_sem4d.dynamics.drift_of_heights import DriftCorrection, drift_correction
 from napari_sem4d.dynamics.series_frame import FirstFrame, SeriesFrame
 from napari_sem4d.dynamics.series_remarks import remarks_on_series
 from napari_sem4d.dynamics.temporal_prior import REACH, noise_share, smoothed_frame
@@ -24,6 +25,7 @@ from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.reconstruction.reconstruct import METHODS, Method
 from napari_sem4d.reconstruction.uncertainty import range_blur_px
+from napari_sem4d.registration.resampling import on_first_scan
 
 _FRAMES_SHARE = 0.9  # of the time; the rest goes to datum and prior
 _EVENT_SHARE = 0.3  # of the exit radius: a front is that narrow, wider averages would not see it
@@ -46,7 +48,8 @@ def reconstruct_series(
 
     Every scan is registered and its gains and shading are found on what does not change; its surface is reconstructed
     on its own pixels, beginning with that of the scan before, and moved onto the pixels of the first scan. What stands
-    still gives all frames one zero and one tilt. Then a prior in time takes off noise and keeps events, see
+    still gives all frames one zero and one tilt. When all frames are there their surfaces say what the drift still
+    lacks, see :mod:`napari_sem4d.dynamics.drift_of_heights`. Then a prior in time takes off noise and keeps events, see
     :mod:`napari_sem4d.dynamics.temporal_prior`.
 
     Parameters
@@ -170,28 +173,34 @@ class _Run:
         count = len(self._series)
         datum = self._datum(count)
         self._tell(_FRAMES_SHARE + 0.02)
-        share = noise_share(
-            lambda i: self._levelled(datum, i), self._series.time_s, datum.mask, should_stop=self._should_stop
-        )
-        self._smooth(datum, share)
         records = self._store.records
+        drift, drift_sigma = np.array([r.drift_px for r in records]), np.array([r.drift_sigma_px for r in records])
+        times = np.asarray(self._series.time_s, np.float64)
+        as_placed = DriftCorrection(np.zeros_like(drift), drift_sigma)
+        share = noise_share(lambda i: self._levelled(datum, as_placed, i), times, datum.mask, self._should_stop)
+        correction = drift_correction(
+            lambda i: self._levelled(datum, as_placed, i, slopes=False),
+            times, drift_sigma, share, datum.mask, self._should_stop,
+        )  # fmt: skip
+        self._tell(_FRAMES_SHARE + 0.04)
+        self._smooth(datum, correction, share)
         relative = np.array([[c[0] for c in r.relative] for r in records])
         found = HeightSeries(
             height_nm=None,
             sigma_nm=None,
-            time_s=np.asarray(self._series.time_s, np.float64),
+            time_s=times,
             pixel_size_nm=first.pixel_size_nm,
             z_scale_source=first.z_scale_source,
             z_scale_uncertainty=first.z_scale_uncertainty,
-            warnings=remarks_on_series(records, datum, relative, self._series.time_s),
+            warnings=remarks_on_series(records, datum, relative, correction.sigma_px, times),
             provenance={
                 **first.provenance,
                 "frames": count,
                 "datum": {"source": datum.source, "share": round(datum.share, 4)},
                 "noise_share": round(share, 4),
             },
-            drift_px=np.array([r.drift_px for r in records]),
-            drift_sigma_px=np.array([r.drift_sigma_px for r in records]),
+            drift_px=drift + correction.shift_px,
+            drift_sigma_px=correction.sigma_px,
             relative_signal=relative,
             datum=datum.mask,
             datum_source=datum.source,
@@ -233,33 +242,35 @@ class _Run:
             return named_datum(lambda i: self._store.raw(i)[0], count, self._place.named, self._should_stop)
         return found_datum(self._store.raw, count, max(self._range_px, 1.0), self._should_stop)
 
-    def _levelled(self, datum: Datum, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _levelled(
+        self, datum: Datum, correction: DriftCorrection, frame: int, *, slopes: bool = True
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Height above the datum, in place, and sigma, with what an error of the drift makes of ``slopes``."""
         height, sigma = self._store.raw(frame)
-        return datum.levelled(height, frame), self._with_drift(height, sigma, frame)
+        shift, window = correction.shift_px[frame], self._place.window
+        if shift.any():
+            height = on_first_scan(height, window, shift, window)
+            sigma = on_first_scan(sigma, window, shift, window, order=1)
+        if slopes and correction.sigma_px[frame] > 0.0:
+            steepness = np.hypot(*np.gradient(height))
+            sigma = np.hypot(sigma, np.where(np.isfinite(steepness), correction.sigma_px[frame] * steepness, 0.0))
+        return datum.levelled(height, frame), sigma.astype(np.float32)
 
-    def _with_drift(self, height: NDArray[np.float32], sigma: NDArray[np.float32], frame: int) -> NDArray[np.float32]:
-        """Sigma (y, x) with what an error of the drift makes of slopes."""
-        drift_sigma = self._store.records[frame].drift_sigma_px
-        if drift_sigma == 0.0:
-            return sigma
-        steepness = np.hypot(*np.gradient(height))
-        return np.hypot(sigma, np.where(np.isfinite(steepness), drift_sigma * steepness, 0.0)).astype(np.float32)
-
-    def _smooth(self, datum: Datum, share: float) -> None:
+    def _smooth(self, datum: Datum, correction: DriftCorrection, share: float) -> None:
         """Send a window of frames along the series."""
         count, times = len(self._series), np.asarray(self._series.time_s, np.float64)
         held: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         for frame in range(count):
             stop_if_asked(self._should_stop)
             around = range(max(0, frame - REACH), min(count, frame + REACH + 1))
-            held = {i: held.get(i) or self._levelled(datum, i) for i in around}
+            held = {i: held.get(i) or self._levelled(datum, correction, i) for i in around}
             height, sigma = smoothed_frame(
                 [held[i][0] for i in around], [held[i][1] for i in around], times[around.start : around.stop],
                 frame - around.start, share,
                 max(_EVENT_SHARE * self._range_px, _SMALLEST_EVENT_PX), self._should_stop,
             )  # fmt: skip
             self._store.set_result(frame, height, sigma)
-            self._tell(_FRAMES_SHARE + 0.02 + (0.98 - _FRAMES_SHARE) * (frame + 1) / count)
+            self._tell(_FRAMES_SHARE + 0.04 + (0.96 - _FRAMES_SHARE) * (frame + 1) / count)
 
     def _tell(self, share: float) -> None:
         self._progress(min(share, 1.0))

@@ -17,7 +17,11 @@ _UNCERTAIN_DRIFT_PX = 0.2
 
 
 def remarks_on_series(
-    records: Sequence[FrameRecord], datum: Datum, relative: NDArray[np.float64], time_s: NDArray[np.float64]
+    records: Sequence[FrameRecord],
+    datum: Datum,
+    relative: NDArray[np.float64],
+    drift_sigma_px: NDArray[np.float64],
+    time_s: NDArray[np.float64],
 ) -> tuple[str, ...]:
     """Remarks on the frames, one of each kind, and on what ties them together.
 
@@ -27,6 +31,7 @@ def remarks_on_series(
     datum : Datum
     relative : (t, detector) float64
         Signal of what stands still relative to the first scan.
+    drift_sigma_px : (t,) float64
     time_s : (t,) float64
     """
     count = len(records)
@@ -36,7 +41,7 @@ def remarks_on_series(
     later = [f"{w} (and alike, {seen[k]} of {count} scans)" for k, w in examples.items() if k not in first]
     remarks = [*records[0].warnings, *later]
     if count > 1:
-        remarks += [*_on_datum(datum), *_on_signal(relative, time_s), *_on_drift(records)]
+        remarks += [*_on_datum(datum), *_on_signal(relative, time_s), *_on_drift(drift_sigma_px)]
     return tuple(dict.fromkeys(remarks))
 
 
@@ -77,9 +82,9 @@ def _on_signal(relative: NDArray[np.float64], time_s: NDArray[np.float64]) -> li
     ]
 
 
-def _on_drift(records: Sequence[FrameRecord]) -> list[str]:
-    bad = [i for i, r in enumerate(records) if not r.drift_sigma_px <= _UNCERTAIN_DRIFT_PX]
-    if not bad:
+def _on_drift(sigma_px: NDArray[np.float64]) -> list[str]:
+    bad = np.flatnonzero(~(sigma_px <= _UNCERTAIN_DRIFT_PX))
+    if not bad.size:
         return []
     return [
         f"the drift of {len(bad)} scans (first: {bad[0]}) is known to no better than {_UNCERTAIN_DRIFT_PX} pixels: too "

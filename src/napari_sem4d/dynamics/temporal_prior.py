@@ -24,7 +24,7 @@ REACH = 8
 
 _REACHES = (0, 1, 2, 3, 5, 8)
 _TEMPERATURE = 4.0  # of the weights, in variances: Leung and Barron's bound holds from 4 on
-_INDEPENDENT = 2.0  # values of the noise in the neighbourhood over which risks are averaged
+_INDEPENDENT = 3.0  # values of the noise in the neighbourhood over which risks are averaged
 _MAD_TO_SIGMA = 1.4826
 _SAMPLED_PIXELS = 50_000
 

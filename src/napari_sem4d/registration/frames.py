@@ -318,6 +318,11 @@ def _round(pair: _Pair, at: _Solution, prior: _Prior, should_stop: Callable[[], 
         right_gains[index] = right[2]
     of_noise = (1.0 - math.exp(-1.0 / pair.smoothing**2)) / 2  # squared central difference of smoothed white noise
     noise = _NOISE_MARGIN * count * float((weight / (pair.count + 1.0)).sum()) * of_noise
+    # noise whose variance changes from place to place correlates with its gradient: where fewer scans make the
+    # reference, at an edge from which the stage drifts away, it would pull
+    of_reference = 1.0 / np.maximum(pair.count, 1.0)
+    of_reference /= 1.0 + float(np.median(of_reference[known]))
+    right_shifts += 0.5 * count * np.array([float((weight * slope).sum()) for slope in np.gradient(of_reference)])
     shared = 4 * math.pi * pair.smoothing**2  # pixels that share their noise after smoothing
     whole = shifts - (between / gains) @ between.T
     known_shifts = _without_negative(whole - noise * np.eye(2)) + shared * prior.precision * np.eye(2)
