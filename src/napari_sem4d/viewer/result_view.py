@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.viewer.front_view import look_from_the_front
-from napari_sem4d.viewer.layers import surface_name
+from napari_sem4d.viewer.layers import Heights, Limits, surface_name
 from napari_sem4d.viewer.prepared import MOST_FACES_AT_REST, MOST_FACES_MOVING, Prepared, frame_mesh
 from napari_sem4d.viewer.putting_in import put_in
 from napari_sem4d.viewer.result_colors import ResultColors
