@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 _SIDES = (256, 512, 768)
-_CASES = ("photometric", "analytic", "vift", "simulate analytic", "simulate vift")
+_CASES = ("photometric", "analytic", "vift", "vift_light", "simulate analytic", "simulate vift")
 # A process of its own for each: what was once taken is hardly ever given back to the system.
 _SCRIPT = """
 import resource, sys

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.engines import MonteCarlo
 from napari_sem4d.physics.materials import find_material
 from napari_sem4d.physics.vift.model import ViftModel, packaged_network
+from napari_sem4d.physics.vift.network import CONDITIONS, KNOTS, TERMS, Network
+from napari_sem4d.physics.vift.onnx_file import OnnxNetwork, write_onnx
 from napari_sem4d.physics.vift.training import prepare, turn_image
 from napari_sem4d.physics.vift.training_data import Examples, make_examples, setup_of
 
@@ -37,6 +40,19 @@ class _Judged:
         self.variance: list[float] = []
         self.steep: list[NDArray[np.float64]] = []
         self.along = self.square = 0.0
+
+    @classmethod
+    def of(cls, parts: Iterable[_Judged]) -> _Judged:
+        """All that several have taken."""
+        out = cls()
+        for part in parts:
+            out.lacking += part.lacking
+            out.left += part.left
+            out.variance += part.variance
+            out.steep += part.steep
+            out.along += part.along
+            out.square += part.square
+        return out
 
     def add(
         self,
@@ -79,15 +95,19 @@ def vift_tables() -> Iterator[Table]:
     judged: dict[str, dict[str, _Judged]] = {
         "kind": {}, "steepest 1 %": {}, "pixel over r90": {}, "material, keV": {}, "all": {},
     }  # fmt: skip
+    light: list[_Judged] = []
     unlike = even = 0.0
     contrasts = []
     for seed in SEEDS:
         halves = [make_examples(seed, scenes=SCENES, electrons=ELECTRONS, half=half) for half in (0, 1)]
-        learned = _correction(halves[0], 0)
+        learned = _correction(halves[0], 0, packaged_network())
         for symmetry in range(1, 8):
-            unlike += float(((learned - _correction(halves[0], symmetry)) ** 2).sum()) / 7
+            unlike += float(((learned - _correction(halves[0], symmetry, packaged_network())) ** 2).sum()) / 7
         even += float((learned**2).sum())
         _judge(judged, halves, learned)
+        by_light: dict[str, dict[str, _Judged]] = {group: {} for group in judged}
+        _judge(by_light, halves, _correction(halves[0], 0, packaged_network("vift_light")))
+        light.append(by_light["all"]["all"])
         contrasts.append(_contrasts(halves, learned))
     table = Table(
         title=f"What is lacking against the Monte Carlo, rms over the flat signal without noise: {len(SEEDS) * SCENES} "
@@ -106,10 +126,12 @@ def vift_tables() -> Iterator[Table]:
     for group, rows in judged.items():
         for name, figures in sorted(rows.items()):
             table.add_row(f"{group}: {name}" if group != "all" else "all", *figures.row())
+    table.add_row("all, by vift_light", *_Judged.of(light).row())
     yield table
     yield _contrast_table(contrasts)
     yield _symmetry_table(unlike, even)
     yield _speed_table()
+    yield _size_table()
 
 
 def _judge(judged: dict[str, dict[str, _Judged]], halves: list[Examples], learned: NDArray[np.float64]) -> None:
@@ -172,13 +194,11 @@ def _contrast_table(contrasts: list[NDArray[np.float64]]) -> Table:
     return table
 
 
-def _correction(examples: Examples, symmetry: int) -> NDArray[np.float64]:
+def _correction(examples: Examples, symmetry: int, network: Network) -> NDArray[np.float64]:
     """Learned correction over the flat signals (scene, channel, y, x) by way of the surface turned or mirrored."""
     data = prepare(examples)
     with torch.no_grad():
-        turned = packaged_network()(
-            turn_image(data.height_px, symmetry), data.condition, data.contractions[:, symmetry]
-        )
+        turned = network(turn_image(data.height_px, symmetry), data.condition, data.contractions[:, symmetry])
     back = torch.rot90(turned, -(symmetry % 4), dims=(-2, -1))
     return np.asarray((back.flip(-1) if symmetry >= 4 else back).numpy(), np.float64)
 
@@ -222,4 +242,40 @@ def _speed_table() -> Table:
     table.add_row(
         f"{fast:.3f}", f"{truth:.0f} ({needed:.0f} electrons)", f"{truth / fast:,.0f}", f"{median_time(gradient):.3f}"
     )
+    return table
+
+
+def _size_table() -> Table:
+    """Both networks: size, time of signals with their gradient, and of a prediction by torch and by onnxruntime."""
+    table = Table(title="The network and its light version, 512 x 512 x 4 without parallax; median of 7 runs")
+    for heading in (
+        "network", "parameters", "MB", "signals + gradient s", "correction by torch s", "by onnxruntime s",
+        "largest difference / rms",
+    ):  # fmt: skip
+        table.add_column(heading)
+    setup, pixel = quadrants(), 60.0
+    height = torch.as_tensor(rough_surface((512, 512), pixel))
+    told, contraction = torch.zeros(1, CONDITIONS), torch.randn(1, 4, KNOTS * TERMS)
+    surface = (height / pixel)[None]
+    for name in ("vift", "vift_light"):
+        network = packaged_network(name)  # type: ignore[arg-type]
+        model = ViftModel(setup, (512, 512), pixel, network=network)
+
+        def gradient(model: ViftModel = model) -> None:
+            z = height.clone().requires_grad_(True)
+            model.signals(z).square().sum().backward()
+
+        with torch.no_grad():
+            by_torch = network(surface, told, contraction).numpy()
+            forward = median_time(lambda network=network: network(surface, told, contraction))  # type: ignore[misc]
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_onnx(f"{folder}/network.onnx", network)
+            other = OnnxNetwork(path, torch.get_num_threads())
+        inputs = surface.numpy(), told.numpy(), contraction.numpy()
+        off = np.abs(other(*inputs) - by_torch).max() / np.sqrt(np.mean(by_torch**2))
+        weights = sum(p.numel() for p in network.parameters())
+        table.add_row(
+            name, f"{weights:,}", f"{4e-6 * weights:.2f}", f"{median_time(gradient):.2f}", f"{forward:.2f}",
+            f"{median_time(lambda other=other, inputs=inputs: other(*inputs)):.2f}", f"{off:.0e}",  # type: ignore[misc]
+        )  # fmt: skip
     return table

@@ -16,12 +16,14 @@ import typer
 
 from napari_sem4d import __version__
 from napari_sem4d.cli import (
+    benchmark,
     calibrate,
     compare,
     demo,
     export,
     info,
     kinetics,
+    network,
     reconstruct,
     simulate,
     terminal,
@@ -52,6 +54,8 @@ app.command("train")(train.train)
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)
+app.command("network")(network.network)
+app.command("benchmark")(benchmark.benchmark)
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,11 +17,16 @@ def train(
     ] = 240,
     epochs: Annotated[int, typer.Option(help="How often each example is seen.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the examples.")] = 0,
+    light: Annotated[
+        bool, typer.Option("--light", help="Afterwards teach the small network what the large one knows.")
+    ] = False,
 ) -> None:
     """Train the Vision Field Transformer; the same command goes on where it was interrupted.
 
     The weights are written to FOLDER/vift.safetensors; the examples take a core-hour or two, the training as long.
+    Those of the small network go to FOLDER/light/vift.safetensors.
     """
+    from napari_sem4d.physics.vift.network import LIGHT
     from napari_sem4d.physics.vift.training import Progress, as_json, train
     from napari_sem4d.physics.vift.training_data import held_out, make_all
 
@@ -37,3 +42,10 @@ def train(
 
         weights = train(*held_out(examples), folder, epochs=epochs, seed=seed, report=report)
     terminal.result(f"wrote {weights}")
+    if light:
+        with terminal.progress_bar("Teaching") as progress:
+            small = train(
+                *held_out(examples), folder / "light", epochs=epochs, sizes=LIGHT, teacher=weights, seed=seed,
+                report=lambda state: progress(state.epoch / state.epochs),
+            )  # fmt: skip
+        terminal.result(f"wrote {small}")

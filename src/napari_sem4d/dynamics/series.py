@@ -57,7 +57,7 @@ def reconstruct_series(
     series : SemSeries
     setup : Setup
         Gains hold for the first scan.
-    method : "photometric", "analytic" or "vift"
+    method : "photometric", "analytic", "vift" or "vift_light"
     output : path, optional
         Folder to keep the frames in: memory then does not grow with the number of scans, and a series that was
         interrupted goes on where it ended when it is called again with the same arguments.

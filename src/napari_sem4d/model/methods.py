@@ -45,6 +45,11 @@ METHOD_WORDS: Mapping[str, MethodWords] = {
         "Some ten seconds and the most accurate: also knows the finite electron range, bright edges and re-entry.",
         converges=True,
     ),
+    "vift_light": MethodWords(
+        "Vision Field Transformer, light",
+        "The same with a small network in less time: for series and small machines.",
+        converges=True,
+    ),
 }
 
 

@@ -33,15 +33,15 @@ from napari_sem4d.registration.segments import align_segments
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep
 
-Method = Literal["photometric", "analytic", "vift"]
+Method = Literal["photometric", "analytic", "vift", "vift_light"]
 METHODS: tuple[str, ...] = get_args(Method)
 
 # Oxides and channelling change the brightness by 5 to 12 % (physics.md 5.9); only a model that knows how bright edges
 # and how dark trenches are may take what differs more for the surface.
-_BRIGHTNESS_SIGMA = {"vift": 0.1}
+_BRIGHTNESS_SIGMA = {"vift": 0.1, "vift_light": 0.1}
 # Of what the finite range takes away from a surface, the share that a model does not give back: the coverage of sigma
-# on Monte Carlo scans (benchmarks, coverage).
-_RANGE_ERROR = {"analytic": 0.3, "vift": 0.1}
+# on Monte Carlo scans (benchmarks, coverage); for the light network more by what it lacks more (benchmarks, vift).
+_RANGE_ERROR = {"analytic": 0.3, "vift": 0.1, "vift_light": 0.14}
 
 
 def reconstruct(
@@ -70,7 +70,7 @@ def reconstruct(
     setup : Setup
     pixel_size_nm : float, optional
         Needed for arrays; overrides that of a series.
-    method : "photometric", "analytic" or "vift"
+    method : "photometric", "analytic", "vift" or "vift_light"
         ``photometric``: slope of every pixel from the emission law, integrated; fast, for features larger than the
         exit radius. ``analytic``: the surface that re-creates the images through the analytic forward model, which
         undoes the blur of the exit radius and knows cast shadows. ``vift``: the same with the Vision Field Transformer,
@@ -142,7 +142,7 @@ def reconstruct(
             _RANGE_ERROR[method], samples, seed, begin, progress=lambda share: tell(0.3 + 0.65 * share),
             should_stop=should_stop, on_step=on_step,
         )  # fmt: skip
-        if method == "vift":
+        if method.startswith("vift"):
             estimate = replace(estimate, reason=_for_the_network(estimate, part))
     if selected is not None:
         estimate = estimate.only(selected)
@@ -233,7 +233,7 @@ def _height_map(
 def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Field], ForwardModel]:
     """Return what makes the forward model of a method; torch is loaded here."""
     from napari_sem4d.physics.analytic import AnalyticModel
-    from napari_sem4d.physics.vift.model import ViftModel
+    from napari_sem4d.physics.vift.model import ViftModel, packaged_network
 
     def analytic(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
         return AnalyticModel(setup, shape, pixel_size_nm, field=field)
@@ -241,7 +241,10 @@ def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Fiel
     def vift(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
         return ViftModel(setup, shape, pixel_size_nm, field=field)
 
-    return {"analytic": analytic, "vift": vift}[method]
+    def vift_light(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
+        return ViftModel(setup, shape, pixel_size_nm, field=field, network=packaged_network("vift_light"))
+
+    return {"analytic": analytic, "vift": vift, "vift_light": vift_light}[method]
 
 
 def _for_the_network(estimate: Estimate, part: Part) -> NDArray[np.uint8]:

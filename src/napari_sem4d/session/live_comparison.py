@@ -18,7 +18,7 @@ from napari_sem4d.session.run import Run
 
 MOST_SIDE = 512  # pixels of a side while something is dragged
 THUMBNAIL_PX = 88
-_KINDS: dict[str, Kind] = {"photometric": "facets", "analytic": "analytic", "vift": "vift"}
+_KINDS: dict[str, Kind] = {"photometric": "facets", "analytic": "analytic", "vift": "vift", "vift_light": "vift"}
 _FEWEST_PIXELS = 16
 
 

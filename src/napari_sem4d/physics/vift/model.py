@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +26,6 @@ from napari_sem4d.physics.vift.training import read_weights
 from napari_sem4d.physics.vift.training_data import ATOMIC_NUMBERS, ENERGIES_KEV, LARGEST_BEAM_PX, PIXELS_PER_RANGE
 from napari_sem4d.physics.visible_emission import height_slopes
 
-WEIGHTS = "vift.safetensors"
 _NODE = 0.18  # of r90: grid of the network where pixels are finer; half as wide costs four times as much
 
 
@@ -145,9 +145,9 @@ def untrained(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float
 
 
 @cache
-def packaged_network() -> Network:
-    """Return the network that comes with the package."""
-    network = read_weights(Path(str(files("napari_sem4d.physics.vift") / WEIGHTS)))
+def packaged_network(name: Literal["vift", "vift_light"] = "vift") -> Network:
+    """Return a network that comes with the package: the usual one, or the small one that has learned from it."""
+    network = read_weights(Path(str(files("napari_sem4d.physics.vift") / f"{name}.safetensors")))
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network

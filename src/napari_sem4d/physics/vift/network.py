@@ -11,6 +11,7 @@ the tokens are normalised in every block: the correction is bounded whatever the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -28,7 +29,8 @@ _FINE, _COARSE = 3, 4  # scales at which deviations from planes are seen, in pix
 _AROUND = _COARSE + 2 * (_FINE + _COARSE)
 _BENT = 0.05  # deviation, as a slope, at which a place counts as half bent
 _FAR = 9  # tokens a side over which bent places are counted
-_STEP = TOKEN * WINDOW
+STEP = TOKEN * WINDOW
+_STRIP_TOKENS = 8192  # of a block between two pauses: some ten milliseconds of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,15 @@ class Architecture:
     heads: int = 4
     blocks: int = 3
     stem: int = 16
+    local: int = 2
     gates: int = 24
 
     def as_text(self) -> dict[str, str]:
         """Entries for the header of a weights file."""
         return {name: str(value) for name, value in asdict(self).items()}
+
+
+LIGHT = Architecture(width=32, heads=2, blocks=2, stem=12, local=1, gates=16)
 
 
 class Network(nn.Module):
@@ -55,12 +61,13 @@ class Network(nn.Module):
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, 32), nn.GELU(), nn.Linear(32, 32), nn.GELU())
         self.stem = nn.Conv2d(2 + _FINE, s.stem, 3)
         self.stem_scale = nn.Linear(32, 2 * s.stem)
+        self.local = nn.ModuleList(_Local(s.stem) for _ in range(s.local))
         self.tokens = nn.Conv2d(s.stem, s.width, TOKEN, stride=TOKEN)
         self.surroundings = nn.Conv2d(_AROUND, s.width, 1)
         self.blocks = nn.ModuleList(_Block(s.width, s.heads, shifted=bool(i % 2)) for i in range(s.blocks))
         self.spread = nn.Linear(s.width, s.stem)
-        self.mix = nn.Conv2d(2 * s.stem, s.stem + s.gates, 1)
-        self.factors = nn.Conv2d(s.stem + s.gates, s.gates, 1)
+        self.mix = nn.Conv2d(2 * s.stem, s.stem + s.gates, 3)
+        self.factors = nn.Linear(s.stem + s.gates, s.gates)
         self.gates = nn.Conv2d(_FINE, s.gates, 3, bias=False)
         self.gates_around = nn.Conv2d(_AROUND, s.gates, 1, bias=False)
         self.last = nn.Linear(s.gates, KNOTS * TERMS, bias=False)
@@ -86,24 +93,43 @@ class Network(nn.Module):
         (batch, KNOTS * TERMS or channel, y, x) tensor
         """
         rows, columns = height_px.shape[-2:]
-        z = functional.pad(height_px[:, None], (0, -columns % _STEP, 0, -rows % _STEP), "replicate")
+        z = functional.pad(height_px[:, None], (0, -columns % STEP, 0, -rows % STEP), "replicate")
         fine = _deviations(z, _FINE)
         coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE)
         around = _surroundings(pause(fine, ask), coarse)
         condition = self.condition(condition)
         scale, shift = self.stem_scale(condition)[:, :, None, None].chunk(2, dim=1)
-        stem = functional.gelu(self.stem(_halo(torch.cat([_slopes(z), fine], dim=1))) * (1 + scale) + shift)
+        # channels side by side in memory: what few channels of many pixels cost is moving them about
+        seen = torch.cat([_slopes(z), fine], dim=1).contiguous(memory_format=torch.channels_last)
+        fine = seen[:, 2:]
+        stem = functional.gelu(self.stem(_halo(seen)) * (1 + scale) + shift)
         stem = pause(stem, ask)
-        tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1)
+        for local in self.local:
+            stem = pause(local(stem, condition), ask)
+        tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1).contiguous()
         for block in self.blocks:
-            tokens = pause(block(tokens, condition), ask)
+            tokens = block(tokens, condition, ask)
         spread = pause(_enlarged(self.spread(tokens).permute(0, 3, 1, 2)), ask)
-        mixed = pause(functional.gelu(self.mix(torch.cat([stem, spread], dim=1))), ask)
-        factors = pause(self.factors(mixed), ask)
+        mixed = pause(functional.gelu(self.mix(_halo(torch.cat([stem, spread], dim=1)))), ask)
+        factors = pause(self.factors(mixed.permute(0, 2, 3, 1)), ask)
         gates = pause(self.gates(_halo(fine)) + _enlarged(self.gates_around(around)), ask)
-        products = (factors * gates)[:, :, :rows, :columns]
+        products = (factors * gates.permute(0, 2, 3, 1))[:, :rows, :columns]
         weight = self.last.weight if contraction is None else contraction @ self.last.weight
-        return (weight @ products.flatten(2)).unflatten(2, (rows, columns))
+        return (products.flatten(1, 2) @ weight.mT).unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
+
+class _Local(nn.Module):
+    """What pixels side by side do to each other: two convolutions added to what was there."""
+
+    def __init__(self, stem: int) -> None:
+        super().__init__()
+        self.scale = nn.Linear(32, 2 * stem)
+        self.into, self.out = nn.Conv2d(stem, stem, 3), nn.Conv2d(stem, stem, 3)
+
+    def forward(self, stem: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.scale(condition)[:, :, None, None].chunk(2, dim=1)
+        hidden = functional.gelu(self.into(_halo(stem)) * (1 + scale) + shift)
+        return stem + self.out(_halo(hidden))
 
 
 class _Block(nn.Module):
@@ -122,15 +148,21 @@ class _Block(nn.Module):
         apart = here[:, None] - here[None] + WINDOW - 1
         self.register_buffer("pairs", apart[..., 0] * (2 * WINDOW - 1) + apart[..., 1], persistent=False)
 
-    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Tensor, ask: Ask | None = None) -> Tensor:
         a, b, c, d = self.scales(condition)[:, None, None].chunk(4, dim=-1)
-        tokens = tokens + self._attention(self.norms[0](tokens) * (1 + a) + b)
-        return tokens + self.down(functional.gelu(self.up(self.norms[1](tokens) * (1 + c) + d)))
+        half = WINDOW // 2 if self.shifted else 0
+        wide = _widened(self.norms[0](tokens) * (1 + a) + b, half)
+        joined = _in_strips(self._attention, wide, ask)
+        tokens = tokens + joined[:, half : half + tokens.shape[1], half : half + tokens.shape[2]]
+
+        def feed_forward(strip: Tensor) -> Tensor:
+            out: Tensor = self.down(functional.gelu(self.up(self.norms[1](strip) * (1 + c) + d)))
+            return out
+
+        return tokens + _in_strips(feed_forward, tokens, ask)
 
     def _attention(self, tokens: Tensor) -> Tensor:
-        if self.shifted:
-            half = WINDOW // 2
-            tokens = functional.pad(tokens.permute(0, 3, 1, 2), (half,) * 4, "replicate").permute(0, 2, 3, 1)
+        """Attend within the windows of whole rows of windows (batch, y, x, width)."""
         batch, rows, columns, width = tokens.shape
         split = tokens.reshape(batch, rows // WINDOW, WINDOW, columns // WINDOW, WINDOW, width)
         windows = split.transpose(2, 3).reshape(-1, WINDOW * WINDOW, width)
@@ -142,10 +174,21 @@ class _Block(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=nearness)
         joined = self.join(mixed.transpose(1, 2).reshape(-1, WINDOW * WINDOW, width))
         joined = joined.reshape(batch, rows // WINDOW, columns // WINDOW, WINDOW, WINDOW, width).transpose(2, 3)
-        joined = joined.reshape(batch, rows, columns, width)
-        if self.shifted:
-            joined = joined[:, half:-half, half:-half]
-        return joined
+        return joined.reshape(batch, rows, columns, width)
+
+
+def _in_strips(work: Callable[[Tensor], Tensor], tokens: Tensor, ask: Ask | None) -> Tensor:
+    """Do something to whole rows of windows (batch, y, x, width), with a pause after every strip of them."""
+    if ask is None:
+        return work(tokens)
+    rows = max(1, _STRIP_TOKENS // (tokens.shape[2] * WINDOW)) * WINDOW
+    return torch.cat([pause(work(strip), ask) for strip in tokens.split(rows, dim=1)], dim=1)
+
+
+def _widened(tokens: Tensor, margin: int) -> Tensor:
+    if margin == 0:
+        return tokens
+    return functional.pad(tokens.permute(0, 3, 1, 2), (margin,) * 4, "replicate").permute(0, 2, 3, 1)
 
 
 def _halo(images: Tensor) -> Tensor:

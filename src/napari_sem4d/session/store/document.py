@@ -35,7 +35,7 @@ MapArray = Literal[
     "offset",
 ]  # fmt: skip
 SeriesArray = Literal["height_nm", "sigma_nm", "time_s", "drift_px", "drift_sigma_px", "relative_signal", "datum"]
-Method = Literal["photometric", "analytic", "vift"]
+Method = Literal["photometric", "analytic", "vift", "vift_light"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 MIGRATIONS: Mapping[int, Migration] = {}
