@@ -320,8 +320,7 @@ class LiveSeries:
         assert self._store is not None
         frame = SeriesFrame(scan, self._setup, method, self._place.window, self._reference, self._seed, should_stop)
         if self._store.finished:
-            before = self._store.raw(self._store.finished - 1)[0]
-            frame.restore(FirstFrame.from_json(self._store.first), self._store.state, before)
+            frame.restore(FirstFrame.from_json(self._store.first), self._store.state)
         return frame
 
     def _read(self, arrival: Arrival) -> SemSeries:

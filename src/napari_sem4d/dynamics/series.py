@@ -47,10 +47,10 @@ def reconstruct_series(
     """Reconstruct every scan of a series, as surfaces that belong together.
 
     Every scan is registered and its gains and shading are found on what does not change; its surface is reconstructed
-    on its own pixels, beginning with that of the scan before, and moved onto the pixels of the first scan. What stands
-    still gives all frames one zero and one tilt. When all frames are there their surfaces say what the drift still
-    lacks, see :mod:`napari_sem4d.dynamics.drift_of_heights`. Then a prior in time takes off noise and keeps events, see
-    :mod:`napari_sem4d.dynamics.temporal_prior`.
+    on its own pixels, beginning with what the loop has changed on the scan before, and moved onto the pixels of the
+    first scan. What stands still gives all frames one zero and one tilt. When all frames are there their surfaces say
+    what the drift still lacks, see :mod:`napari_sem4d.dynamics.drift_of_heights`. Then a prior in time takes off noise
+    and keeps events, see :mod:`napari_sem4d.dynamics.temporal_prior`.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class _Run:
                     "or delete the folder to begin anew"
                 )
         if store.finished:
-            frame.restore(FirstFrame.from_json(store.first), store.state, store.raw(store.finished - 1)[0])
+            frame.restore(FirstFrame.from_json(store.first), store.state)
         for index in range(store.finished, count):
             made = frame.make(
                 index,

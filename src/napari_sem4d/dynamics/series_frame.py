@@ -21,7 +21,8 @@ from napari_sem4d.model.region import SMALLEST_SIDE, Region
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import mean_direction
-from napari_sem4d.reconstruction.reconstruct import Method, reconstruct
+from napari_sem4d.reconstruction.neighbour import Neighbour
+from napari_sem4d.reconstruction.reconstruct import Method, reconstruct_next
 from napari_sem4d.registration.frames import FrameFit, FrameTracker
 from napari_sem4d.registration.resampling import on_first_scan
 from napari_sem4d.registration.segments import align_segments
@@ -132,7 +133,8 @@ class SeriesFrame:
         self._should_stop = should_stop
         self._first: FirstFrame | None = None
         self._tracker: FrameTracker | None = None
-        self._before: NDArray[np.float32] | None = None
+        self._neighbour: Neighbour | None = None
+        self._drift_px = np.zeros(2)  # of the neighbour
 
     @property
     def first(self) -> FirstFrame:
@@ -142,16 +144,19 @@ class SeriesFrame:
 
     @property
     def state(self) -> Mapping[str, NDArray[Any]]:
-        """What the registration of the next scan goes on from."""
+        """What registration and reconstruction of the next scan go on from."""
         assert self._tracker is not None
-        return self._tracker.state
+        left = {} if self._neighbour is None else self._neighbour.as_arrays()
+        return {**self._tracker.state, **left, "drift_px": self._drift_px}
 
-    def restore(self, first: FirstFrame, state: Mapping[str, NDArray[Any]], before: NDArray[np.float32]) -> None:
-        """Go on after the frame that gave ``state`` and the heights ``before`` (y, x)."""
-        self._first, self._before = first, before
+    def restore(self, first: FirstFrame, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on after the frame that gave ``state``."""
+        self._first = first
         self._tracker = self._new_tracker()
         try:
             self._tracker.restore(state)
+            self._drift_px = np.asarray(state["drift_px"], np.float64)
+            self._neighbour = Neighbour.from_arrays(state)
         except KeyError as error:
             raise InputError(f"the output is damaged ({error} is missing): choose another one") from error
 
@@ -172,7 +177,7 @@ class SeriesFrame:
         digest = self.input_sha256(index)
         scan, remarks, shifts = self._aligned(index)
         if self._first is None:
-            result = self._reconstructed(scan, self._setup, self._window, None, tell)
+            result = self._reconstructed(scan, self._setup, self._window, tell)
             self._first = replace(FirstFrame.of(result), provenance={**result.provenance, **shifts})
             self._tracker = self._new_tracker()
             fit = self._tracker.fit(self._signals(scan), should_stop=self._should_stop)
@@ -183,13 +188,14 @@ class SeriesFrame:
             fit = self._tracker.fit(self._signals(scan), should_stop=self._should_stop)
             tell(0.1)
             place = self._place_of(fit, index)
+            if self._neighbour is not None:
+                self._neighbour = self._neighbour.moved(fit.drift_px - self._drift_px)
             result = self._reconstructed(
-                self._at_first_gains(scan, fit), self._first_setup(), place, self._start(fit, place),
-                lambda share: tell(0.1 + 0.9 * share),
-            )  # fmt: skip
+                self._at_first_gains(scan, fit), self._first_setup(), place, lambda share: tell(0.1 + 0.9 * share)
+            )
             height = on_first_scan(result.height_nm, place, fit.drift_px, self._window)
             sigma = on_first_scan(result.sigma_nm, place, fit.drift_px, self._window, order=1)
-        self._before = height
+        self._drift_px = fit.drift_px
         record = FrameRecord(
             input_sha256=digest,
             drift_px=(float(fit.drift_px[0]), float(fit.drift_px[1])),
@@ -218,17 +224,15 @@ class SeriesFrame:
         return moved, (alignment.remark,), {"segment_shifts_px": shifts}
 
     def _reconstructed(
-        self,
-        scan: SemSeries,
-        setup: Setup,
-        place: Region,
-        start: NDArray[np.float32] | None,
-        tell: Callable[[float], object],
+        self, scan: SemSeries, setup: Setup, place: Region, tell: Callable[[float], object]
     ) -> HeightMap:
-        return reconstruct(
-            scan, setup, method=self._method, roi=place, level_region=self._reference if start is None else None,
-            samples=0, start=start, progress=tell, should_stop=self._should_stop, seed=self._seed,
+        """Height of a scan, from what its neighbour has left; leaves that for the next."""
+        result, self._neighbour = reconstruct_next(
+            scan, setup, self._method, self._neighbour, roi=place,
+            level_region=self._reference if self._neighbour is None else None, progress=tell,
+            should_stop=self._should_stop, seed=self._seed,
         )  # fmt: skip
+        return result
 
     def _new_tracker(self) -> FrameTracker:
         shape = self._series.frame_shape
@@ -276,14 +280,3 @@ class SeriesFrame:
                 "region: choose a region that stays on all scans, or end the series before it"
             )
         return moved
-
-    def _start(self, fit: FrameFit, place: Region) -> NDArray[np.float32] | None:
-        """Heights (y, x) of the frame before on the pixels of this scan; None where the method needs none."""
-        if self._method == "photometric" or self._before is None:
-            return None
-        moved = on_first_scan(self._before, self._window, -fit.drift_px, place, order=1)
-        if np.count_nonzero(np.isfinite(moved)) < moved.size // 4:
-            return None
-        whole = np.full(self._series.frame_shape, np.nan, np.float32)
-        whole[place.slices] = moved
-        return whole

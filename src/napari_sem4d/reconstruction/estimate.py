@@ -14,6 +14,7 @@ from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
 from napari_sem4d.reconstruction.gains import Channels
+from napari_sem4d.reconstruction.neighbour import Neighbour
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +78,8 @@ class Estimate:
         For the user.
     details : dict
         For the provenance, JSON types.
+    neighbour : Neighbour or None
+        What the next scan of a series can go on from.
     """
 
     height_nm: NDArray[np.float32]
@@ -89,6 +92,7 @@ class Estimate:
     gain: NDArray[np.float64]
     remarks: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    neighbour: Neighbour | None = None
 
     def crop(self, region: Region) -> Estimate:
         """Return a rectangle of this estimate, its mean height 0."""
@@ -106,6 +110,7 @@ class Estimate:
             gain=self.gain,
             remarks=self.remarks,
             details=self.details,
+            neighbour=self.neighbour,
         )
 
     def only(self, selected: NDArray[np.bool_]) -> Estimate:

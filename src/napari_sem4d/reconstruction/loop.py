@@ -73,6 +73,10 @@ class Problem:
     brightness_sigma : float, optional
         Standard deviation of the brightness around that of its patch; None leaves it free, for a model that does not
         know how bright an edge or how dark a trench is.
+    answer : tuple of (n,) float64, optional
+        Waves, and how strongly the model answers to them, when it is known: see :class:`.Spectrum`.
+    significant : float
+        Expected fall of the objective per pixel that is worth a step.
     """
 
     forward: ForwardModel
@@ -83,6 +87,8 @@ class Problem:
     pixel_size_nm: float
     open_gain: NDArray[np.bool_]
     brightness_sigma: float | None = None
+    answer: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    significant: float = _SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,20 +192,20 @@ def refine(
         When ``should_stop`` returned True.
     """
     run = _Run(problem, start_nm, start_nm if rough_nm is None else rough_nm, should_stop)
-    first = 0.0
+    first, enough = 0.0, problem.significant
     while True:
         expected = run.prepare()
-        first = max(first, expected, 2 * _SIGNIFICANT)
-        remaining = math.log(max(expected, _SIGNIFICANT) / _SIGNIFICANT) / math.log(first / _SIGNIFICANT)
+        first = max(first, expected, 2 * enough)
+        remaining = math.log(max(expected, enough) / enough) / math.log(first / enough)
         progress(1.0 - remaining)
         go_on = on_step is None or on_step(run.seen()) is not False
-        if expected < _SIGNIFICANT:
+        if expected < enough:
             return run.end(converged=True)
         if not go_on or run.evaluations >= _MOST_EVALUATIONS:
             return run.end(converged=False)
         if not run.step():
             # as low as single precision and the kinks of shadows let it get, or stuck
-            return run.end(converged=expected < _NEARLY * _SIGNIFICANT)
+            return run.end(converged=expected < _NEARLY * enough)
 
 
 @dataclass(slots=True)
@@ -336,6 +342,8 @@ class _Run:
         import torch
 
         spectrum = self._problem.spectrum
+        if self._problem.answer is not None:
+            return spectrum.answering(*self._problem.answer)
         change = ripple(spectrum)
         with torch.no_grad():
             changed = self._evaluate(self._surface.height + change).signals

@@ -18,6 +18,7 @@ from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
 from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, refine
+from napari_sem4d.reconstruction.neighbour import SIGNIFICANT, Neighbour
 from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
 from napari_sem4d.reconstruction.slope_calibration import calibrated
 from napari_sem4d.reconstruction.spectrum import Spectrum
@@ -44,8 +45,9 @@ def model_based(
     range_error: float,
     samples: int,
     seed: int,
-    start: Start | None = None,
+    start: Start | Neighbour | None = None,
     *,
+    for_next: bool = False,
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
     on_step: Callable[[LoopStep], object] | None,
@@ -65,8 +67,10 @@ def model_based(
         How far the brightness may be from that of its patch, where the model knows brightness; None: free.
     range_error : float
         Share of what the finite range takes away that the model does not give back.
-    start : Start, optional
+    start : Start or Neighbour, optional
         With what to begin in place of the photometric height.
+    for_next : bool
+        Whether to say what the next scan of a series can go on from.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
     """
@@ -94,6 +98,8 @@ def model_based(
         open_gain=open_gain,
         brightness_sigma=brightness_sigma,
     )
+    if isinstance(start, Neighbour):
+        problem = replace(problem, answer=(start.waves, start.answer), significant=SIGNIFICANT)
 
     def show(step: LoopStep) -> object:
         return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
@@ -102,6 +108,9 @@ def model_based(
         problem, begin, photometric, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show
     )
     estimate = _estimate(part, slopes, photometric, found, range_error, samples, seed, ask, progress)
+    if for_next:
+        left = Neighbour.of(found.height_nm, photometric, around, scan.shape, found.spectrum.answer)
+        estimate = replace(estimate, neighbour=left)
     return estimate.crop(inner)
 
 

@@ -23,6 +23,7 @@ from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.memory import check_memory
+from napari_sem4d.reconstruction.neighbour import Neighbour
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
 from napari_sem4d.reconstruction.start import take_start
@@ -112,6 +113,58 @@ def reconstruct(
     Cancelled
         When ``should_stop`` returned True.
     """
+    result, _ = _reconstructed(
+        images, setup, pixel_size_nm, method, roi, level_region, frame, samples, start, None, progress, should_stop,
+        on_step, seed, for_next=False,
+    )  # fmt: skip
+    return result
+
+
+def reconstruct_next(
+    scan: SemSeries,
+    setup: Setup,
+    method: Method,
+    neighbour: Neighbour | None,
+    *,
+    roi: Roi,
+    level_region: Region | None,
+    progress: Callable[[float], object] | None,
+    should_stop: Callable[[], bool] | None,
+    seed: int,
+) -> tuple[HeightMap, Neighbour | None]:
+    """Reconstruct a scan of a series; returns what the next one can go on from, too, where the method has it.
+
+    Parameters
+    ----------
+    neighbour : Neighbour or None
+        What the scan before has left, on the pixels of this one.
+    scan, setup, method, roi, level_region, progress, should_stop, seed
+        As in :func:`reconstruct`.
+    """
+    return _reconstructed(
+        scan, setup, None, method, roi, level_region, 0, 0, None, neighbour, progress, should_stop, None, seed,
+        for_next=True,
+    )  # fmt: skip
+
+
+def _reconstructed(
+    images: ArrayLike | SemSeries | Sequence[NDArray[Any]],
+    setup: Setup,
+    pixel_size_nm: float | None,
+    method: Method,
+    roi: Roi | None,
+    level_region: Region | None,
+    frame: int,
+    samples: int,
+    start: HeightMap | ArrayLike | None,
+    neighbour: Neighbour | None,
+    progress: Callable[[float], object] | None,
+    should_stop: Callable[[], bool] | None,
+    on_step: Callable[[LoopStep], object] | None,
+    seed: int,
+    *,
+    for_next: bool,
+) -> tuple[HeightMap, Neighbour | None]:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}: this version has {', '.join(METHODS)}")
     if method == "photometric" and start is not None:
@@ -139,7 +192,8 @@ def reconstruct(
         open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
         estimate = model_based(
             whole, region, _forward_model(method), open_gain & whole.table.counting, _BRIGHTNESS_SIGMA.get(method),
-            _RANGE_ERROR[method], samples, seed, begin, progress=lambda share: tell(0.3 + 0.65 * share),
+            _RANGE_ERROR[method], samples, seed, begin if neighbour is None else neighbour, for_next=for_next,
+            progress=lambda share: tell(0.3 + 0.65 * share),
             should_stop=should_stop, on_step=on_step,
         )  # fmt: skip
         if method.startswith("vift"):
@@ -165,7 +219,7 @@ def reconstruct(
         **({} if begin is None else {"start": begin.about}),
         **estimate.details,
     }
-    return _height_map(part, region, estimate, judged, tuple(remarks), provenance)
+    return _height_map(part, region, estimate, judged, tuple(remarks), provenance), estimate.neighbour
 
 
 def _made_ready(

@@ -84,6 +84,11 @@ class Spectrum:
             blur *= np.interp(np.sqrt(k2), *self._answer)
         return slope.astype(np.float32), curvature.astype(np.float32), blur.astype(np.float32)
 
+    @property
+    def answer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Waves (n,) in radians a pixel, and how much more strongly than by blur alone the signals answer to them."""
+        return self._answer if self._answer is not None else (np.zeros(1), np.ones(1))
+
     def answering(self, waves: NDArray[np.float64], ratio: NDArray[np.float64]) -> Spectrum:
         """Return the spectrum of signals that answer ``ratio`` times as strongly to ``waves`` (n,), radians a pixel."""
         return Spectrum(self._setup, self.shape, self._pixel_size_nm, (waves, ratio))
