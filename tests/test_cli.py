@@ -487,7 +487,7 @@ def test_the_target_of_a_simulation_is_checked_before_anything_is_read(
 
 
 def test_the_demo_finds_the_known_height(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--no-window", "--output", str(tmp_path / "new" / "demo")]) == 0
+    assert main(["demo", "--no-window", "--no-movie", "--output", str(tmp_path / "new" / "demo")]) == 0
     assert "z-gain" in capsys.readouterr().out
     folder = tmp_path / "new" / "demo"
     assert files_in(folder) == {"height.tif", "height.npz", "numbers.json"}
@@ -512,7 +512,7 @@ def test_the_demo_without_a_display_says_what_to_do(
 @pytest.mark.gui
 @pytest.mark.flaky(reruns=1)
 def test_the_demo_pictures_the_real_window(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "napari_sem4d", "demo", "--screenshots", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "napari_sem4d", "demo", "--screenshots", "--no-movie", "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     surface, flat = (iio.imread(tmp_path / name)[..., :3] for name in ("window_3d.png", "window_2d.png"))

@@ -43,7 +43,7 @@ def test_the_commands_run(scan_folder: Path) -> None:
     commands = re.findall(r"^napari-sem4d (\w+.*)$", README, re.MULTILINE)
     assert {command.split()[0] for command in commands} == {"info", "reconstruct", "export", "simulate", "demo"}
     for command in commands:
-        extra = ["--no-window"] if command == "demo" else []
+        extra = ["--no-window", "--no-movie"] if command == "demo" else []
         assert main([*command.split(), *extra]) == 0, command
     made = {"height.tif", "height.npz", "height.gwy", "height.ome.zarr", "report.html", "images.tif", "demo_output"}
     assert made <= {file.name for file in scan_folder.iterdir()}

@@ -1,4 +1,4 @@
-"""``napari-sem4d demo``: the bundled sample reconstructed, compared with its known height, and shown in the window."""
+"""``napari-sem4d demo``: bundled samples reconstructed, compared with their known heights, and shown in the window."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sem4d.model import HeightMap
 
 _SCAN, _SETUP, _TRUTH = "islands.tif", "islands_setup.json", "islands_truth.tif"
+_MOVIE = "oxide"  # folder of the movie
 
 
 def demo(
@@ -32,8 +33,11 @@ def demo(
         bool, typer.Option("--screenshots", help="Take pictures of the window and close it again.")
     ] = False,
     window: Annotated[bool, typer.Option(help="Open the window; --no-window writes the files only.")] = True,
+    movie: Annotated[
+        bool, typer.Option(help="Also make the movie of growing oxide, with its rates and what comes next.")
+    ] = True,
 ) -> None:
-    """Reconstruct the bundled sample, compare it with the truth, and open the window with it."""
+    """Reconstruct the bundled scan and movie, compare them with the truth, and open the window with the scan."""
     if window and not _has_display():
         raise InputError(
             "no display was found to open the window on; run under xvfb-run with --screenshots, or with --no-window"
@@ -47,6 +51,10 @@ def demo(
         f"against the true height: z-gain {numbers['z_gain']:.3f}, RMSE {numbers['rmse_nm']:.3g} nm, "
         f"correlation {numbers['correlation']:.4f}"
     )
+    if movie:
+        from napari_sem4d.cli.demo_movie import demo_movie
+
+        demo_movie(output / _MOVIE)
     if window:
         _show(output if screenshots else None)
 
