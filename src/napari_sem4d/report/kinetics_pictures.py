@@ -37,7 +37,7 @@ _LINES = (BLUE, ORANGE, MAGENTA, GREEN, VIOLET, YELLOW, SKY)
 _DASHES = ("-", "--", "-.", ":")
 _MARKS = "osD^v<>"
 _MOST_TRACKS = 7  # that are drawn one by one: more colours are not told apart
-_MOST_LOG_COLUMNS = 3
+_LOG_COLUMNS, _MORE_LOG_COLUMNS = 3, 5  # beside the rates, and in each further figure
 _SMALL = 7.0
 
 Writer = Callable[[Figure], bytes]
@@ -63,6 +63,11 @@ def kinetics_figures(found: MovieKinetics) -> dict[str, Figure]:
     if found.growth is not None:
         figures["velocities"] = _velocities(found)
     figures["rates"] = _rates(found)
+    columns = [] if found.log is None else list(found.log.numbers)[_LOG_COLUMNS:]
+    for first in range(0, len(columns), _MORE_LOG_COLUMNS):
+        figures[f"log_{first // _MORE_LOG_COLUMNS + 2}"] = _more_of_log(
+            found, columns[first : first + _MORE_LOG_COLUMNS]
+        )
     return figures
 
 
@@ -232,7 +237,7 @@ def _velocities(found: MovieKinetics) -> Figure:
 
 def _rates(found: MovieKinetics) -> Figure:
     """Rates over time, and the columns of the log in step."""
-    columns = [] if found.log is None else list(found.log.numbers)[:_MOST_LOG_COLUMNS]
+    columns = [] if found.log is None else list(found.log.numbers)[:_LOG_COLUMNS]
     figure = new_figure(FULL_MM, 30.0 * (2 + len(columns)) + 12.0)
     panels = figure.subplots(2 + len(columns), 1, sharex=True).tolist()
     time = np.array([f.time_s for f in found.frames])
@@ -244,15 +249,30 @@ def _rates(found: MovieKinetics) -> Figure:
     name_axes(panels[0], "", f"mean normal\nvelocity ({unit}/s)")
     panels[1].plot(time, [f.height_rate_nm_s for f in found.frames], "s-", color=ORANGE, markersize=3, linewidth=0.8)
     name_axes(panels[1], "", f"mean height\nrate ({unit}/s)")
-    for panel, column in zip(panels[2:], columns, strict=True):
+    _draw_log(panels[2:], found, columns)
+    panels[-1].set_xlabel("time (s)", fontsize=8.0)
+    return figure
+
+
+def _more_of_log(found: MovieKinetics, columns: Sequence[str]) -> Figure:
+    """Columns of the log that have no room below the rates."""
+    figure = new_figure(FULL_MM, 30.0 * len(columns) + 12.0)
+    panels = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0].tolist()
+    _draw_log(panels, found, columns)
+    panels[-1].set_xlabel("time (s)", fontsize=8.0)
+    return figure
+
+
+def _draw_log(panels: Sequence[Axes], found: MovieKinetics, columns: Sequence[str]) -> None:
+    """Columns of the log while the movie lasts, and what follows them."""
+    first, last = found.frames[0].time_s, found.frames[-1].time_s
+    for panel, column in zip(panels, columns, strict=True):
         assert found.log is not None
-        inside = (found.log.time_s >= time[0]) & (found.log.time_s <= time[-1])
+        inside = (found.log.time_s >= first) & (found.log.time_s <= last)
         panel.plot(found.log.time_s[inside], found.log.numbers[column][inside], color=VIOLET, linewidth=0.8)
         label = found.log.units.get(column)
         # names come from strangers: a dollar sign would begin a formula
         name_axes(panel, "", _plain(f"{column}\n({label})" if label else column), _lag_words(found, column))
-    panels[-1].set_xlabel("time (s)", fontsize=8.0)
-    return figure
 
 
 def _plain(text: str) -> str:
