@@ -37,9 +37,7 @@ def channels(path: Path) -> list[Channel]:
         data = page.tags[_DATA_TAG]
         offset, stored = int(data.valueoffset), int(data.valuebytecount)
     if version not in (_FIRST_VERSION, _SECOND_VERSION):
-        raise InputError(
-            f"{path} is of version {version:#x}, whose layout is not known; save it as .tiff by another one"
-        )
+        raise InputError(f"{path} is of version {version:#x}, whose layout is not known; save it as .gwy")
     second = version == _SECOND_VERSION
     if len(header) < (_SECOND_BYTES if second else _FIRST_BYTES):
         raise InputError(f"{path} is truncated within its header; copy it again")
