@@ -72,7 +72,8 @@ def heights_table(outcomes: list[Outcome], source: str) -> Table:
         "dilated by a tip, bent, with lines that jump"
     )
     for heading in (
-        "surface", "pairs", "trusted", f"place within {_MOST_PX} pixels", f"turn within {_MOST_DEG}°", "both",
+        "surface", "pairs", "trusted", f"place within {_MOST_PX} pixels", f"turn within {_MOST_DEG}°",
+        "of those by their stated errors", "both",
         "place, median / worst, pixels", "turn, median, degrees", "error / stated: place, turn",
         "z-gain within 1 sigma", "z-gain error, median, rms / stated", "others refused", "CPU s",
     ):  # fmt: skip
@@ -96,6 +97,7 @@ def _row(outcomes: list[Outcome]) -> list[str]:
         f"{each(lambda o: o.trusted).sum():.0f}",
         f"{near.sum()}",
         f"{straight.sum()}",
+        f"{_expected(each(lambda o: o.turn_sigma_deg)):.1f}",
         f"{(near & straight).sum()}",
         f"{np.median(place):.2f} / {place.max():.2f}",
         f"{np.median(np.abs(turn)):.3f}",
@@ -107,18 +109,23 @@ def _row(outcomes: list[Outcome]) -> list[str]:
     ]
 
 
+def _expected(sigma_deg: np.ndarray) -> float:
+    """How many turns should lie within the limit if their errors are normal with the stated deviations."""
+    return float(sum(math.erf(_MOST_DEG / sigma / math.sqrt(2)) for sigma in sigma_deg))
+
+
 def _robust_rms(values: np.ndarray) -> float:
     """Root mean square without the tenth that is largest."""
     kept = np.sort(np.abs(values))[: max(1, math.ceil(0.9 * len(values)))]
     return float(np.sqrt(np.mean(kept**2)))
 
 
-def outcome_of(pair: MadePair) -> Outcome:
-    """Compare the map of a pair with its reference and with that of another place."""
+def outcome_of(pair: MadePair, *, elsewhere: bool = True) -> Outcome:
+    """Compare the map of a pair with its reference and, ``elsewhere``, with that of another place."""
     spent = time.process_time()
     found = compare(pair.height, pair.reference, tip=pair.tip, line_steps=True)
     spent = time.process_time() - spent
-    other = compare(pair.height, pair.elsewhere, tip=pair.tip, line_steps=True)
+    other = compare(pair.height, pair.elsewhere, tip=pair.tip, line_steps=True) if elsewhere else None
     where, pixel = found.registration, pair.reference.pixel_size_nm
     places = pair.places()
     true, lies = pair.truth(places), found.transform(places)
@@ -137,7 +144,7 @@ def outcome_of(pair: MadePair) -> Outcome:
         gain_error=found.z_gain / pair.z_gain - 1,
         gain_sigma=found.z_gain_sigma / pair.z_gain,
         gain_total_sigma=found.z_gain_total_sigma / pair.z_gain,
-        refused=not other.trusted,
+        refused=other is None or not other.trusted,
         reason="; ".join(found.reasons),
         seconds=spent,
     )
