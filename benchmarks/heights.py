@@ -8,13 +8,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.height_pairs import ELECTRONS, PIXEL_NM, SIDE, MadePair, make_pair, worlds
+from benchmarks.height_pairs import ELECTRONS, PIXEL_NM, SIDE, MadePair, make_pair, rendered, worlds
 from napari_sem4d import compare
 from napari_sem4d.registration.plane_transform import PlaneTransform
 
@@ -41,7 +42,9 @@ class Outcome:
     seconds: float
 
 
-def heights_tables(folder: Path, kept: Path | None = None, seeds: range = SEEDS) -> Iterator[Table]:
+def heights_tables(
+    folder: Path, kept: Path | None = None, seeds: range = SEEDS, electrons: float = ELECTRONS
+) -> Iterator[Table]:
     """Pairs by surface and all together.
 
     Parameters
@@ -51,23 +54,25 @@ def heights_tables(folder: Path, kept: Path | None = None, seeds: range = SEEDS)
     kept : Path, optional
         File of lines to which every outcome is added, and from which a run goes on.
     seeds : range
+    electrons : float
+        A pixel.
     """
     surfaces = worlds(folder)
     outcomes = _kept(kept)
     for seed in seeds:
         if seed not in outcomes:
-            outcomes[seed] = outcome_of(make_pair(surfaces, seed))
+            outcomes[seed] = outcome_of(make_pair(surfaces, seed, partial(rendered, electrons=electrons)))
             if kept is not None:
                 with kept.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"seed": seed, **asdict(outcomes[seed])}) + "\n")
     source = "AFM maps" if folder.is_dir() else "made-up surfaces, for the folder of AFM maps is absent"
-    yield heights_table([outcomes[seed] for seed in seeds], source)
+    yield heights_table([outcomes[seed] for seed in seeds], source, electrons)
 
 
-def heights_table(outcomes: list[Outcome], source: str) -> Table:
+def heights_table(outcomes: list[Outcome], source: str, electrons: float = ELECTRONS) -> Table:
     """Return figures by surface."""
     table = Table(
-        title=f"maps of {SIDE} x {SIDE} pixels of {PIXEL_NM:.0f} nm at {ELECTRONS} electrons a pixel, rendered and "
+        title=f"maps of {SIDE} x {SIDE} pixels of {PIXEL_NM:.0f} nm at {electrons:g} electrons a pixel, rendered and "
         f"reconstructed by vift from {source},\nagainst AFM maps of any turn, 5 % scale error, 40 to 100 % overlap, "
         "dilated by a tip, bent, with lines that jump"
     )
@@ -164,9 +169,11 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="file of outcomes, from which a run goes on")
     parser.add_argument("--first", type=int, default=SEEDS.start, help="first seed")
     parser.add_argument("--pairs", type=int, default=len(SEEDS))
+    parser.add_argument("--electrons", type=float, default=ELECTRONS, help="a pixel")
     chosen = parser.parse_args()
     console = Console(width=200)
-    for table in heights_tables(chosen.folder, chosen.kept, range(chosen.first, chosen.first + chosen.pairs)):
+    seeds = range(chosen.first, chosen.first + chosen.pairs)
+    for table in heights_tables(chosen.folder, chosen.kept, seeds, chosen.electrons):
         console.print(table)
 
 
