@@ -70,7 +70,7 @@ def estimate_tip(
     radii = pixel_nm * _RADII
     misfits = [float((rest(dilated(radius)) ** 2).mean()) for radius in radii]
     best = int(np.argmin(misfits))
-    if misfits[best] > float((rest(height_nm) ** 2).mean()):
+    if misfits[best] >= float((rest(height_nm) ** 2).mean()):
         return None
     radius = float(radii[best])
     near = np.log(radii[max(0, best - 1) : best + 2])
