@@ -39,7 +39,7 @@ def montecarlo_table(folder: Path, kept: Path, seeds: range) -> Iterator[Table]:
         table.add_column(heading)
     for seed in seeds:
         pair = make_pair(surfaces, seed, partial(_whole, kept=kept))
-        table.add_row(str(seed), pair.name, *_agreement(pair, seed, kept), *_placed(outcome_of(pair)))
+        table.add_row(str(seed), pair.name, *_agreement(pair, seed, kept), *_placed(outcome_of(pair, elsewhere=False)))
         yield table
 
 

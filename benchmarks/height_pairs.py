@@ -101,9 +101,9 @@ def _cleaned(height: NDArray[np.float32]) -> NDArray[np.float32]:
     return ndimage.gaussian_filter(z, 1.5).astype(np.float32)
 
 
-def rendered(surface: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+def rendered(surface: NDArray[np.float32], seed: int, electrons: float = ELECTRONS) -> NDArray[np.float32]:
     """Images (detector, y, x) of a surface by ``vift`` with the counting noise of the dose."""
-    return simulate(surface, gold(), PIXEL_NM, engine="vift", electrons_per_pixel=ELECTRONS, seed=seed)
+    return simulate(surface, gold(), PIXEL_NM, engine="vift", electrons_per_pixel=electrons, seed=seed)
 
 
 def make_pair(

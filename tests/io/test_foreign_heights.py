@@ -154,7 +154,7 @@ def metropro(path: Path) -> None:
     path.write_bytes(bytes(header) + bytes(12) + steps().astype(">i4").tobytes())
 
 
-def mx(path: Path) -> None:
+def mx(path: Path, missing: float = 1.7e308) -> None:
     converter = np.dtype([("Category", "S20"), ("BaseUnit", "S20"), ("Parameters", "f8", (4,))])
     lateral = np.array([(b"LateralCat", b"Pixels", [0.0, PIXEL_NM * 1e-9, 0.0, 0.0])], converter)
     upright = np.array([(b"HeightCat", b"NanoMeters", [0.0, 1.0, 0.0, 0.0])], converter)
@@ -162,9 +162,9 @@ def mx(path: Path) -> None:
     rows += [(b"Root", b"Version", b"1")]
     with h5py.File(path, "w") as file:
         file["MetaData"] = np.array(rows, np.dtype([("Source", "S40"), ("Link", "S40"), ("Destination", "S60")]))
-        surface = file.create_dataset("Data/Surface", data=np.where(SURFACE < 0.0, 1.7e308, SURFACE))
+        surface = file.create_dataset("Data/Surface", data=np.where(SURFACE < 0.0, missing, SURFACE))
         surface.attrs["Unit"] = [b"NanoMeters"]
-        surface.attrs["No Data"] = [1.7e308]
+        surface.attrs["No Data"] = [missing]
         for axis in "XY":
             surface.attrs[f"{axis} Converter"] = lateral
         surface.attrs["Z Converter"] = upright
@@ -206,7 +206,7 @@ def jpk(path: Path) -> None:
             tiff.write(numbers, metadata=None, software=False, photometric="minisblack", extratags=tags)
 
 
-def park(path: Path) -> None:
+def park(path: Path, version: int = 0x1000002) -> None:
     header = bytearray(580)
 
     def text(place: int, value: str) -> None:
@@ -223,7 +223,7 @@ def park(path: Path) -> None:
     tifffile.imwrite(
         path, np.zeros((8, 8), np.uint8), metadata=None,
         extratags=[
-            (50432, "I", 1, 0x0E031301, True), (50433, "I", 1, 0x1000002, True),
+            (50432, "I", 1, 0x0E031301, True), (50433, "I", 1, version, True),
             (50434, "B", len(numbers), numbers, True), (50435, "B", len(header), bytes(header), True),
         ],
     )  # fmt: skip
@@ -377,6 +377,23 @@ def test_missing_pixels_stay_missing(tmp_path: Path) -> None:
         found = read_height(tmp_path / name)
         assert np.argwhere(~found.valid).tolist() == [[2, 3]], name
         assert np.isnan(found.height_nm[2, 3])
+
+
+def test_what_other_programs_write_of_the_same_format_is_read(tmp_path: Path) -> None:
+    """Gwyddion's reader takes a text SDF without equal signs and with remarks; a mark for missing may be any number."""
+    sdf_text(tmp_path / "a.sdf")
+    text = (tmp_path / "a.sdf").read_text().replace(" = ", " ").replace("Xscale", "; measured by hand\nXscale")
+    (tmp_path / "a.sdf").write_text(text)
+    np.testing.assert_allclose(read_height(tmp_path / "a.sdf").height_nm, SURFACE, rtol=0, atol=1e-3)
+    mx(tmp_path / "a.datx", missing=-1e10)
+    assert read_height(tmp_path / "a.datx").valid.all()
+
+
+def test_a_park_file_of_an_unknown_version_is_refused(tmp_path: Path) -> None:
+    """Its numbers would be taken for those of the first version: heights, and none of the surface."""
+    park(tmp_path / "a.tiff", version=0x1000003)
+    with pytest.raises(InputError, match="version 0x1000003"):
+        read_height(tmp_path / "a.tiff")
 
 
 def test_what_is_no_height_is_refused_by_name(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sem4d.model.mesh import height_mesh, mesh_step
+from napari_sem4d.model.errors import Cancelled
+from napari_sem4d.model.mesh import block_mean, height_mesh, mesh_step
 
 
 def plane(rows: int, columns: int, dz_dx: float, dz_dup: float, pixel: float = 10.0) -> np.ndarray:
@@ -66,3 +68,22 @@ def test_decimation_keeps_place_and_height_of_a_slope() -> None:
     expected = 0.25 * mesh.vertices[:, 2] - 0.1 * mesh.vertices[:, 1]
     assert np.allclose(mesh.heights, expected, atol=1e-2)
     assert np.allclose(mesh.slope, [0.25, 0.1], atol=1e-4)
+
+
+def test_means_of_a_large_map_are_those_of_its_blocks_and_stop_in_between() -> None:
+    """Strip by strip: the last strip is narrower, and what no block holds is left out."""
+    height = np.random.default_rng(0).normal(0, 1, (2051, 2050)).astype(np.float32)
+    usable = np.random.default_rng(1).random(height.shape) > 0.3
+    usable[:3, :3] = False
+    asked: list[int] = []
+    found, present = block_mean(height, usable, 3, lambda: bool(asked.append(0)))
+    blocks = (683, 3, 683, 3)
+    sums = np.where(usable, height, 0)[:2049, :2049].reshape(blocks).sum(axis=(1, 3))
+    counts = usable[:2049, :2049].reshape(blocks).sum(axis=(1, 3))
+    np.testing.assert_array_equal(present, counts > 0)
+    assert not present[0, 0]
+    np.testing.assert_allclose(found[present], (sums / np.maximum(counts, 1))[present], rtol=1e-4, atol=1e-6)
+    assert np.isnan(found[~present]).all()
+    assert len(asked) > 1
+    with pytest.raises(Cancelled):
+        height_mesh(height, 10.0, most_faces=10_000, should_stop=lambda: True)

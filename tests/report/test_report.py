@@ -199,6 +199,9 @@ def test_a_stopped_report_leaves_nothing(measured: HeightMap, tmp_path: Path) ->
     with pytest.raises(Cancelled):
         write_report(measured, tmp_path / "r.html", progress=told.append, should_stop=lambda: bool(told))
     assert 0 < told[-1] < 0.5
+    with pytest.raises(Cancelled):  # all is drawn and the pages are set
+        write_report(measured, tmp_path / "r.pdf", progress=told.append, should_stop=lambda: told[-1] >= 0.9)
+    assert told[-1] == pytest.approx(0.9)
     assert not list(tmp_path.iterdir())
 
 

@@ -305,7 +305,7 @@ def _lines(found: Comparison, unit: str) -> list[tuple[str, str]]:
         ("Place known within", f"{where.position_sigma_nm:.3g} nm"),
         ("Overlap", f"{100 * where.overlap:.0f} % of the smaller map"),
         ("Bending of the reference", _bending(found)),
-        ("Tip", "not considered" if found.tip is None else str(found.tip)),
+        ("Tip", found.tip_words or "not considered"),
         ("Correlation", f"{found.correlation:.4f}"),
         ("z-gain", f"{found.z_gain:.4f} ± {found.z_gain_sigma:.4f}, either z scale apart"),
         ("z-gain expected", _expected(found)),

@@ -172,7 +172,7 @@ def write_height(
         elif isinstance(result, HeightMap) and FORMATS[suffix].is_mesh:
             from napari_sem4d.io.write_mesh import map_mesh
 
-            _mesh_writer(suffix)(map_mesh(result, most_faces), result.unit, watched)
+            _mesh_writer(suffix)(map_mesh(result, most_faces, should_stop), result.unit, watched)
         elif isinstance(result, HeightMap):
             _map_writer(suffix)(result, watched)
 

@@ -12,18 +12,21 @@ from napari_sem4d.model import HeightMap, InputError
 from napari_sem4d.model.mesh import Mesh, height_mesh
 
 _AT_ONCE = 65_536
+_LINES_AT_ONCE = 16_384
 _STL_HEADER = 80
 
 
-def map_mesh(result: HeightMap, most_faces: int) -> Mesh:
+def map_mesh(result: HeightMap, most_faces: int, should_stop: Callable[[], bool] | None = None) -> Mesh:
     """Return the surface of a map with at most ``most_faces`` triangles; missing pixels are holes.
 
     Raises
     ------
     InputError
         If no four neighbouring pixels have a height.
+    Cancelled
+        When ``should_stop`` returned True.
     """
-    mesh = height_mesh(result.height_nm, result.pixel_size_nm, most_faces=most_faces)
+    mesh = height_mesh(result.height_nm, result.pixel_size_nm, most_faces=most_faces, should_stop=should_stop)
     if len(mesh.faces) == 0:
         raise InputError(
             f"the map of {result.height_nm.shape} pixels gives no triangle of at most {most_faces}: save it as .tif"
@@ -84,8 +87,8 @@ def write_obj(mesh: Mesh, unit: str, file: WatchedFile) -> None:
 
 
 def _write_lines(file: WatchedFile, values: NDArray[np.generic], line: Callable[[list[float]], str]) -> None:
-    for start in range(0, len(values), _AT_ONCE):
-        file.write("".join(map(line, values[start : start + _AT_ONCE].tolist())).encode("ascii"))
+    for start in range(0, len(values), _LINES_AT_ONCE):
+        file.write("".join(map(line, values[start : start + _LINES_AT_ONCE].tolist())).encode("ascii"))
 
 
 def _units(unit: str) -> str:

@@ -54,7 +54,8 @@ def volumes(surface: Surface, should_stop: ShouldStop = None) -> dict[str, float
 
     The volume of the material above the height with material ratio p is the mean of what the surface rises above it.
     """
-    top, bottom = float(np.nanmax(surface)), float(np.nanmin(surface))
+    ends = [(float(z.min()), float(z.max())) for z in _pieces(surface, should_stop) if z.size]
+    bottom, top = min(low for low, _ in ends), max(high for _, high in ends)
     if top == bottom:
         return dict.fromkeys(("Vmp", "Vmc", "Vvc", "Vvv"), 0.0)
     counts = np.zeros(_BINS, np.int64)
@@ -156,9 +157,10 @@ def lag_overlap(use: NDArray[np.bool_], should_stop: ShouldStop = None) -> NDArr
 
 def peak_density(surface: Surface, pixel_size: float, should_stop: ShouldStop = None) -> float:
     """Density of peaks Spd per pixel_size squared, Wolf pruning at 5 % of Sz (ISO 25178-2:2021, 5.8)."""
-    height = float(np.nanmax(surface) - np.nanmin(surface))
-    peaks = count_peaks(surface, _WOLF_SHARE * height, should_stop)
-    return peaks / (float(np.count_nonzero(np.isfinite(surface))) * pixel_size**2)
+    ends = [(float(z.min()), float(z.max()), z.size) for z in _pieces(surface, should_stop) if z.size]
+    lows, highs, counts = zip(*ends, strict=True)
+    peaks = count_peaks(surface, _WOLF_SHARE * (max(highs) - min(lows)), should_stop)
+    return peaks / (float(sum(counts)) * pixel_size**2)
 
 
 def _height_above(counts: NDArray[np.int64], bottom: float, top: float, share: float) -> float:

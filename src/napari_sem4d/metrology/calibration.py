@@ -25,8 +25,8 @@ from napari_sem4d.model.setup import Contribution, Setup
 
 _VICKERS_TILT_SIGMA_DEG = 0.3  # recovery of the metal after unloading
 # Of the contrast of one surface of a material against that of another, ``vift`` against the Monte Carlo (benchmark
-# ``vift``, robust); what a whole surface calibrates is right for that surface first.
-_OTHER_SURFACES_SIGMA = 0.015
+# ``vift``: two thirds lie within it); what a whole surface calibrates is right for that surface first.
+_OTHER_SURFACES_SIGMA = 0.013
 _SMALLEST_ANGLE_DEG = 30.0  # between the slopes that calibrate the two axes
 
 

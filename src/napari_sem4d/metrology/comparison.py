@@ -13,6 +13,7 @@ from scipy import fft, ndimage
 
 from napari_sem4d.metrology.levelling import level_lines, remove_plane
 from napari_sem4d.metrology.tip import Tip
+from napari_sem4d.metrology.tip_estimate import estimate_tip
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap
 from napari_sem4d.registration.height_levels import resampled
@@ -35,7 +36,6 @@ _LOSS_OF_NOISE, _USUAL_LOSS = 0.033, 0.005
 _TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
 _ALIKE = 0.5
 _JUMP_LINES = 5.0  # standard deviation: what lies higher over more lines is relief
-_TIP_RADII = 2.0 ** np.arange(-1.0, 5.5, 0.5)  # pixels of the map; a sharper tip changes nothing
 _BINS_PER_OCTAVE = 4
 _FEWEST_WAVES = 3.0  # wavelengths that fit into the overlap before their power says anything
 _POWER_RATIO, _COHERENCE = 2.0, 0.5
@@ -98,6 +98,8 @@ class Comparison:
         Where the reference lies, with the z-gain and all uncertainties.
     tip : Tip or None
         By which the map was dilated before all else was taken.
+    tip_sigma_nm : float
+        One standard deviation of its radius when it was estimated, half angle apart; NaN otherwise.
     rmse_nm : float
         Root mean square difference after removal of a plane, an error of the z scale included. For a map in a.u. it
         says nothing.
@@ -124,6 +126,7 @@ class Comparison:
 
     registration: HeightRegistration
     tip: Tip | None
+    tip_sigma_nm: float
     rmse_nm: float
     rmse_after_gain_nm: float
     agreement: Agreement
@@ -165,6 +168,13 @@ class Comparison:
         z scale, leaves no misfit, and stands in the budget of the z scale.
         """
         return math.hypot(self.z_gain_sigma, self.z_scale_uncertainty * self.z_gain)
+
+    @property
+    def tip_words(self) -> str:
+        """The tip with the standard deviation of its radius where that is known; empty when none was considered."""
+        if self.tip is None:
+            return ""
+        return str(self.tip) if math.isnan(self.tip_sigma_nm) else f"{self.tip}, radius ± {self.tip_sigma_nm:.2g} nm"
 
     @property
     def correlation(self) -> float:
@@ -218,7 +228,11 @@ class Comparison:
             },
             "tip": None
             if self.tip is None
-            else {"radius_nm": self.tip.radius_nm, "half_angle_deg": self.tip.half_angle_deg},
+            else {
+                "radius_nm": self.tip.radius_nm,
+                "radius_nm_sigma": _number(self.tip_sigma_nm),
+                "half_angle_deg": self.tip.half_angle_deg,
+            },
             "overlap": found.overlap,
             "correlation": found.correlation,
             "likeness": found.likeness,
@@ -307,11 +321,15 @@ def compare(
     if line_steps:  # steps hide the structures by which a place is found; the lines go their way once it is
         searched = replace(maps, reference=maps.reference - _jumps(reference)[:, None])
     first = searched.register(start, mirror, _share_of(progress, 0.0, 0.7 if refines else 0.95))
-    found, used = first, None
+    found, used, tip_sigma_nm = first, None, math.nan
     if refines and first.likeness > _ALIKE:  # where nothing lies there is nothing to refine
         raw = maps
         maps = raw.without_line_steps(found) if line_steps else raw
-        used = _estimated_tip(maps, found) if tip == "estimate" else tip
+        if tip == "estimate":
+            estimate = estimate_tip(maps.height, maps.aligned(found), maps.pixel_nm, found.z_gain, should_stop)
+            used, tip_sigma_nm = (None, math.nan) if estimate is None else estimate
+        else:
+            used = tip
         if used is not None:
             maps = maps.dilated(used, found.z_gain)
         found = maps.register(found.transform, mirror, _share_of(progress, 0.7, 0.95))
@@ -320,7 +338,7 @@ def compare(
         found = replace(
             found, evidence=first.evidence, rival=first.rival, doubts=tuple(dict.fromkeys(first.doubts + found.doubts))
         )
-    compared = _compared(result, maps, found, used)
+    compared = _compared(result, maps, found, used, tip_sigma_nm)
     if progress is not None:
         progress(1.0)
     return compared
@@ -379,7 +397,9 @@ class _Maps:
         return replace(self, height=true * np.float32(gain))
 
 
-def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Tip | None) -> Comparison:
+def _compared(
+    result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Tip | None, tip_sigma_nm: float
+) -> Comparison:
     """Take all figures where the reference lies."""
     height, aligned = maps.height, maps.aligned(found)
     both = np.isfinite(height) & np.isfinite(aligned)
@@ -406,6 +426,7 @@ def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Ti
     return Comparison(
         registration=found,
         tip=tip,
+        tip_sigma_nm=tip_sigma_nm,
         rmse_nm=rmse,
         rmse_after_gain_nm=rmse_after_gain,
         agreement=agreement,
@@ -420,30 +441,6 @@ def _compared(result: HeightMap, maps: _Maps, found: HeightRegistration, tip: Ti
         z_gain_loss=_expected_loss(result, both),
         z_scale_uncertainty=result.z_scale_uncertainty,
     )
-
-
-def _estimated_tip(maps: _Maps, found: HeightRegistration) -> Tip | None:
-    """Tip whose dilation leaves the least misfit, its cone taken as usual; None when none leaves less than no tip."""
-    aligned = maps.aligned(found)
-
-    def misfit(height: NDArray[np.float32]) -> float:
-        both = np.isfinite(height) & np.isfinite(aligned)
-        design = remove_plane(aligned, both)[both].astype(np.float64)
-        rest = remove_plane(height, both)[both].astype(np.float64)
-        return float(((rest - design * ((design @ rest) / (design @ design))) ** 2).mean())
-
-    radii = maps.pixel_nm * _TIP_RADII
-    misfits = [misfit(maps.dilated(Tip(radius), found.z_gain).height) for radius in radii]
-    best = int(np.argmin(misfits))
-    if misfits[best] > misfit(maps.height):
-        return None
-    near = np.log(radii[max(0, best - 1) : best + 2])
-    if len(near) == 3:
-        # the vertex of a parabola through the best and its neighbours
-        curve = np.polyfit(near, misfits[best - 1 : best + 2], 2)
-        if curve[0] > 0:
-            return Tip(float(np.exp(-curve[1] / (2 * curve[0]))))
-    return Tip(float(radii[best]))
 
 
 def _number(value: float) -> float | None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_sem4d.model.errors import stop_if_asked
+
+_PIXELS_AT_ONCE = 2**21  # some hundredths of a second between two questions whether to stop
+ShouldStop = Callable[[], bool] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +55,7 @@ def height_mesh(
     *,
     most_faces: int,
     valid: NDArray[np.bool_] | None = None,
+    should_stop: ShouldStop = None,
 ) -> Mesh:
     """Make a mesh of a height map.
 
@@ -61,15 +68,21 @@ def height_mesh(
         The map is averaged over square blocks until it gives no more triangles than this.
     valid : (y, x) bool, optional
         False leaves the pixel out.
+    should_stop : callable, optional
 
     Returns
     -------
     Mesh
         Vertices at the block centres, the first pixel centre of the map at (y, x) = (0, 0).
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
     """
     usable = np.isfinite(height) if valid is None else np.isfinite(height) & valid
     step = mesh_step((height.shape[0], height.shape[1]), most_faces)
-    z, present = block_mean(height, usable, step)
+    z, present = block_mean(height, usable, step, should_stop)
     if not present.any():
         return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32))
     # Pixels without a height keep a vertex (the grid stays regular) at the mean height: no NaN, no larger extent.
@@ -77,12 +90,14 @@ def height_mesh(
     rows, columns = z.shape
     spacing = step * pixel_size_nm
     offset = (step - 1) / 2 * pixel_size_nm
+    stop_if_asked(should_stop)
     vertices = np.empty((rows, columns, 3), np.float32)
     vertices[..., 0] = z
     vertices[..., 1] = (np.arange(rows, dtype=np.float32) * spacing + offset)[:, None]
     vertices[..., 2] = np.arange(columns, dtype=np.float32) * spacing + offset
     down, right = np.gradient(z, spacing) if min(rows, columns) > 1 else (np.zeros_like(z), np.zeros_like(z))
     slope = np.stack([right, -down], axis=-1).astype(np.float32)
+    stop_if_asked(should_stop)
     return Mesh(vertices.reshape(-1, 3), _grid_faces(present), slope.reshape(-1, 2))
 
 
@@ -91,16 +106,22 @@ def _face_count(shape: tuple[int, int], step: int) -> int:
 
 
 def block_mean(
-    height: NDArray[np.float32], usable: NDArray[np.bool_], step: int
+    height: NDArray[np.float32], usable: NDArray[np.bool_], step: int, should_stop: ShouldStop = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return means over square blocks of ``usable`` pixels, NaN where a block has none, and where it has any."""
     if step == 1:
         return np.where(usable, height, np.nan), usable
     rows, columns = height.shape[0] // step, height.shape[1] // step
-    blocks = (rows, step, columns, step)
-    cut = slice(rows * step), slice(columns * step)
-    weight = usable[cut].reshape(blocks).sum(axis=(1, 3), dtype=np.float32)
-    total = np.where(usable[cut], height[cut], 0).reshape(blocks).sum(axis=(1, 3), dtype=np.float32)
+    weight, total = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+    at_once = max(1, _PIXELS_AT_ONCE // max(1, columns * step**2))
+    for first in range(0, rows, at_once):
+        stop_if_asked(should_stop)
+        last = min(first + at_once, rows)
+        blocks = (last - first, step, columns, step)
+        cut = slice(first * step, last * step), slice(columns * step)
+        weight[first:last] = usable[cut].reshape(blocks).sum(axis=(1, 3), dtype=np.float32)
+        known = np.where(usable[cut], height[cut], 0)
+        total[first:last] = known.reshape(blocks).sum(axis=(1, 3), dtype=np.float32)
     present = weight > 0
     return np.divide(total, weight, out=np.full_like(total, np.nan), where=present), present
 

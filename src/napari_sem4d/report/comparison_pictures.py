@@ -6,6 +6,8 @@ import numpy as np
 
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import HeightMap
+from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.mesh import ShouldStop
 from napari_sem4d.report.content import Picture
 from napari_sem4d.report.drawing import (
     FULL_MM,
@@ -24,14 +26,17 @@ from napari_sem4d.report.map_pictures import map_height_mm, reduced, width_nm
 from napari_sem4d.session.afm_figures import cloud_of, first_line, pm, read_pair
 
 
-def maps_pictures(result: HeightMap, found: Comparison, name: str) -> tuple[Picture, Picture]:
+def maps_pictures(
+    result: HeightMap, found: Comparison, name: str, should_stop: ShouldStop = None
+) -> tuple[Picture, Picture]:
     """Draw map and reference where both were measured, in the same colours."""
     both = np.isfinite(found.difference_nm)
-    reference = reduced(np.where(both, found.reference_nm, np.float32(np.nan)))
-    height = reduced(np.where(both, found.reference_nm + found.difference_nm, np.float32(np.nan)))
+    reference = reduced(np.where(both, found.reference_nm, np.float32(np.nan)), should_stop)
+    height = reduced(np.where(both, found.reference_nm + found.difference_nm, np.float32(np.nan)), should_stop)
     limits = percent_limits(reference)
     pictures = []
     for values, caption in ((height, "This map on the overlap."), (reference, f"Reference {name} at the same place.")):
+        stop_if_asked(should_stop)
         figure = new_figure(HALF_MM, map_height_mm(result))
         draw_map(
             figure, figure.subplots(), values, width_nm(result), limits, colors=HEIGHT_COLORS,
@@ -41,9 +46,9 @@ def maps_pictures(result: HeightMap, found: Comparison, name: str) -> tuple[Pict
     return pictures[0], pictures[1]
 
 
-def difference_picture(result: HeightMap, found: Comparison) -> Picture:
+def difference_picture(result: HeightMap, found: Comparison, should_stop: ShouldStop = None) -> Picture:
     """Draw map minus reference."""
-    small = reduced(found.difference_nm)
+    small = reduced(found.difference_nm, should_stop)
     most = max(abs(v) for v in percent_limits(small, 0.5, 99.5))
     figure = new_figure(HALF_MM, map_height_mm(result))
     draw_map(

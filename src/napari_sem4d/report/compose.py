@@ -145,21 +145,26 @@ def _overview(subject: Subject, progress: Progress, should_stop: ShouldStop) -> 
 
 
 def _measured(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section | None:
-    picture = maps.segments_picture(subject.result)
+    picture = maps.segments_picture(subject.result, should_stop)
     return None if picture is None else Section("Measured images", (picture,))
 
 
 def _shape(subject: Subject, progress: Progress, should_stop: ShouldStop) -> Section:
     result = subject.result
-    drawn = _profile_along((subject.line, maps.usual_line(result)), result)
+    usual = maps.usual_line(result)
+    stop_if_asked(should_stop)
+    drawn = _profile_along((subject.line, usual), result)
     line, profile = (None, ()) if drawn is None else (drawn[0], (drawn[1],))
     stop_if_asked(should_stop)
-    pictures = [maps.height_picture(result, line), maps.relief_picture(result)]
+    height = maps.height_picture(result, line, should_stop)
+    stop_if_asked(should_stop)
+    relief = maps.relief_picture(result, should_stop)
     progress(0.6)
     stop_if_asked(should_stop)
-    sigma = maps.sigma_picture(result)
+    sigma = maps.sigma_picture(result, should_stop)
+    stop_if_asked(should_stop)
     rest = [picture for picture in (sigma, maps.histogram_picture(result)) if picture is not None]
-    return Section("Surface", (Pair(tuple(pictures)), Pair(tuple(rest)), *profile))
+    return Section("Surface", (Pair((height, relief)), Pair(tuple(rest)), *profile))
 
 
 def _profile_along(lines: Sequence[Line | None], result: HeightMap) -> tuple[Line, Picture] | None:
@@ -205,14 +210,19 @@ def _comparison(subject: Subject, progress: Progress, should_stop: ShouldStop) -
     if found.reasons:
         blocks.append(Notices(found.reasons))
     blocks.append(Table(("Figure", "Value", "Meaning"), table_of(result, found), (0.2, 0.28, 0.52)))
-    blocks.append(Pair(pairs.maps_pictures(result, found, subject.reference_name)))
+    blocks.append(Pair(pairs.maps_pictures(result, found, subject.reference_name, should_stop)))
+    stop_if_asked(should_stop)
     blocks.append(pairs.profile_picture(result, found))
     progress(0.4)
     stop_if_asked(should_stop)
-    blocks.append(Pair((pairs.difference_picture(result, found), pairs.scatter_picture(result, found))))
+    difference = pairs.difference_picture(result, found, should_stop)
+    stop_if_asked(should_stop)
+    blocks.append(Pair((difference, pairs.scatter_picture(result, found))))
     progress(0.7)
     stop_if_asked(should_stop)
-    blocks.append(Pair((pairs.agreement_picture(result, found), pairs.spectra_picture(result, found))))
+    agreement = pairs.agreement_picture(result, found)
+    stop_if_asked(should_stop)
+    blocks.append(Pair((agreement, pairs.spectra_picture(result, found))))
     return Section(f"Comparison with {subject.reference_name}", tuple(blocks))
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 from jinja2 import Environment, PackageLoader
 
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.report.content import Report
 
 
-def as_html(report: Report) -> bytes:
-    """Return the report as UTF-8."""
+def as_html(report: Report, should_stop: Callable[[], bool] | None = None) -> bytes:
+    """Return the report as UTF-8.
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
+    """
+    stop_if_asked(should_stop)
     # always on: by the file's ending jinja2 would leave a template named .j2 alone
     environment = Environment(
         loader=PackageLoader("napari_sem4d.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True

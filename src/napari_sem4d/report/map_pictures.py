@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from napari_sem4d.metrology.figures import Profile, profile
 from napari_sem4d.model import HeightMap
-from napari_sem4d.model.mesh import block_mean
+from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.mesh import ShouldStop, block_mean
 from napari_sem4d.report.content import Picture
 from napari_sem4d.report.drawing import (
     FULL_MM,
@@ -32,14 +33,18 @@ from napari_sem4d.report.subject import Line
 
 _MOST_PIXELS_ACROSS = 1000  # what a printed picture of 85 mm can show
 _BINS = 100
+_MOST_COUNTED = 2**21  # pixels, evenly spaced: their shares are those of all within some hundredths of a per cent
+_MOST_ROWS = 512  # among which the one with the largest span is sought
 _RELIEF_SLOPE = 0.35  # rms slope at which relief is well seen
 _LIGHT = LightSource(azdeg=315, altdeg=45)
 
 
-def reduced(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def reduced(values: NDArray[np.float32], should_stop: ShouldStop) -> NDArray[np.float32]:
     """Return a map of at most 1000 pixels across, averaged over blocks."""
     step = -(-max(values.shape) // _MOST_PIXELS_ACROSS)
-    return block_mean(values, np.isfinite(values), step)[0]
+    small = block_mean(values, np.isfinite(values), step, should_stop)[0]
+    stop_if_asked(should_stop)
+    return small
 
 
 def width_nm(result: HeightMap) -> float:
@@ -47,7 +52,7 @@ def width_nm(result: HeightMap) -> float:
     return float(result.height_nm.shape[1] * result.pixel_size_nm)
 
 
-def segments_picture(result: HeightMap) -> Picture | None:
+def segments_picture(result: HeightMap, should_stop: ShouldStop = None) -> Picture | None:
     """Draw the measured image of every segment; None when the result has none."""
     images = result.predicted + result.residual
     if images.size == 0:
@@ -57,7 +62,7 @@ def segments_picture(result: HeightMap) -> Picture | None:
     figure = new_figure(FULL_MM, rows * (each * _aspect(result) + 9.0))
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes, name, image in zip(grid, result.detector_names, images, strict=False):
-        small = reduced(image)
+        small = reduced(image, should_stop)
         draw_map(
             figure, axes, small, width_nm(result), percent_limits(small), colors="gray", title=f"segment {name}",
             with_axes=False,
@@ -68,9 +73,9 @@ def segments_picture(result: HeightMap) -> Picture | None:
     )
 
 
-def height_picture(result: HeightMap, line: Line | None = None) -> Picture:
+def height_picture(result: HeightMap, line: Line | None = None, should_stop: ShouldStop = None) -> Picture:
     """Draw the height map with colour bar and scale bar, and where the profile was taken."""
-    small = reduced(result.height_nm)
+    small = reduced(result.height_nm, should_stop)
     limits = percent_limits(small)
     factor, unit = height_unit(limits, result.unit)
     figure = new_figure(HALF_MM, map_height_mm(result))
@@ -89,9 +94,9 @@ def height_picture(result: HeightMap, line: Line | None = None) -> Picture:
     return Picture(as_png(figure), f"Height map.{told}", HALF_MM)
 
 
-def relief_picture(result: HeightMap) -> Picture:
+def relief_picture(result: HeightMap, should_stop: ShouldStop = None) -> Picture:
     """Draw the surface lit from the upper left, stretched along z as far as it takes to see it."""
-    small = reduced(result.height_nm)
+    small = reduced(result.height_nm, should_stop)
     pixel = width_nm(result) / small.shape[1]
     filled = np.where(np.isfinite(small), small, np.float32(np.nanmean(small)))
     down, right = np.gradient(filled, pixel) if min(small.shape) > 1 else (filled * 0, filled * 0)
@@ -106,11 +111,11 @@ def relief_picture(result: HeightMap) -> Picture:
     return Picture(as_png(figure), f"Relief lit from the upper left, 45° high, z × {stretch:g}.", HALF_MM)
 
 
-def sigma_picture(result: HeightMap) -> Picture | None:
+def sigma_picture(result: HeightMap, should_stop: ShouldStop = None) -> Picture | None:
     """Draw one standard deviation of the height; None when it is not known."""
     if not np.isfinite(result.sigma_nm).any():
         return None
-    small = reduced(result.sigma_nm)
+    small = reduced(result.sigma_nm, should_stop)
     limits = (0.0, percent_limits(small)[1])
     factor, unit = height_unit(limits, result.unit)
     figure = new_figure(HALF_MM, map_height_mm(result))
@@ -125,7 +130,9 @@ def sigma_picture(result: HeightMap) -> Picture | None:
 
 def histogram_picture(result: HeightMap) -> Picture:
     """Draw how often each height occurs."""
-    finite = result.height_nm[np.isfinite(result.height_nm)]
+    step = math.ceil(math.sqrt(result.height_nm.size / _MOST_COUNTED))
+    some = result.height_nm[::step, ::step]
+    finite = some[np.isfinite(some)]
     low, high = percent_limits(finite, 0.05, 99.95)
     factor, unit = height_unit((low, high), result.unit)
     share, edges = np.histogram(finite, _BINS, (low, high))
@@ -140,13 +147,15 @@ def histogram_picture(result: HeightMap) -> Picture:
 def usual_line(result: HeightMap) -> Line | None:
     """Return a level line across the map, on the row whose heights span most; None when no row has two heights."""
     columns = result.height_nm.shape[1]
-    known = np.where(np.isfinite(result.height_nm), result.height_nm, np.float32(np.nan))
+    every = -(-len(result.height_nm) // _MOST_ROWS)
+    known = result.height_nm[::every]
+    known = np.where(np.isfinite(known), known, np.float32(np.nan))
     counts = np.isfinite(known).sum(axis=1)
     wide = np.flatnonzero(counts >= max(2, counts.max() // 2))
     if wide.size == 0:
         return None
     low, high = np.nanpercentile(known[wide], (1, 99), axis=1)
-    row = float(wide[int(np.argmax(high - low))])
+    row = float(every * wide[int(np.argmax(high - low))])
     return Line((row, 0.0), (row, columns - 1.0))
 
 

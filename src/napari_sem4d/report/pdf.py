@@ -19,6 +19,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Image, KeepTogether, LongTable, Paragraph, SimpleDocTemplate, Spacer
 from reportlab.platypus import Table as Grid
 
+from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.report.content import Block, Notices, Pair, Picture, Report, Table, Text, Verdict
 
 _MARGIN, _WIDTH = 18 * mm, 174 * mm
@@ -36,8 +37,14 @@ _STYLES = {
 _LIGHTS = {"green": "#1a7f37", "yellow": "#b58900", "red": "#b3261e"}
 
 
-def as_pdf(report: Report) -> bytes:
-    """Return the report as PDF."""
+def as_pdf(report: Report, should_stop: Callable[[], bool] | None = None) -> bytes:
+    """Return the report as PDF.
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
+    """
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     for name in (_FONT, _BOLD):
         pdfmetrics.registerFont(TTFont(name, str(fonts / f"{name}.ttf")))
@@ -45,6 +52,7 @@ def as_pdf(report: Report) -> bytes:
     for section in report.sections:
         held = [_text(section.title, "heading")]
         for block in section.blocks:
+            stop_if_asked(should_stop)
             held += [*_flowables(block), Spacer(0, 2 * mm)]
             if not isinstance(block, Text):  # heading and words never stand apart from what they are about
                 story.append(KeepTogether(held))
@@ -55,16 +63,17 @@ def as_pdf(report: Report) -> bytes:
         buffer, pagesize=A4, leftMargin=_MARGIN - _PADDING, rightMargin=_MARGIN - _PADDING, topMargin=_MARGIN,
         bottomMargin=_MARGIN, title=report.title.encode("utf-8", "replace").decode("utf-8"), author="napari-sem4d",
     )  # fmt: skip
-    foot = _footer(report.title)
+    foot = _footer(report.title, should_stop)
     document.build(story, onFirstPage=foot, onLaterPages=foot)
     return buffer.getvalue()
 
 
-def _footer(title: str) -> Callable[[Any, Any], None]:
+def _footer(title: str, should_stop: Callable[[], bool] | None) -> Callable[[Any, Any], None]:
     readable = title.encode("utf-8", "replace").decode("utf-8")
     shown = readable if len(readable) <= 80 else f"{readable[:79]}…"
 
     def draw(canvas: Any, document: Any) -> None:
+        stop_if_asked(should_stop)
         canvas.setFont(_FONT, 7)
         canvas.drawString(_MARGIN, 10 * mm, shown)
         canvas.drawRightString(A4[0] - _MARGIN, 10 * mm, f"page {document.page}")

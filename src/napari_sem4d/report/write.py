@@ -86,6 +86,6 @@ def _write(
     else:
         from napari_sem4d.report.html import as_html as render
     with whole_file(path) as file:
-        file.write(render(composed))
+        file.write(render(composed, should_stop))
     if progress is not None:
         progress(1.0)

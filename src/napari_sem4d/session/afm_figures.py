@@ -125,7 +125,7 @@ def table_of(result: HeightMap, found: Comparison) -> tuple[tuple[str, str, str]
     expected = "not known" if math.isnan(found.z_gain_total_sigma) else pm(1.0, found.z_gain_total_sigma)
     refined = []
     if found.tip is not None:
-        refined.append(("Tip of the AFM", str(found.tip), "By which the map was dilated before it was compared"))
+        refined.append(("Tip of the AFM", found.tip_words, "By which the map was dilated before it was compared"))
     if place.distortion is not None:
         bent = f"{place.distortion.shift_rms_nm:.2g} nm sideways, {place.distortion.rise_rms_nm:.2g} nm in height"
         refined.append(("AFM is bent by", bent, "Smooth distortion that was taken off, root mean square"))

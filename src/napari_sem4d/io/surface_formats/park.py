@@ -1,6 +1,6 @@
 """Park Systems files: TIFF with a binary header in tag 50435 and the numbers in tag 50434, the lowest line first.
 
-Layout after Gwyddion's psia.c.
+Layout after Gwyddion's psia.c, the same as in SurfaceTopography's PS.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_sem4d.model import InputError
 
 NAME = "Park Systems"
 _MAGIC_TAG, _VERSION_TAG, _DATA_TAG, _HEADER_TAG = 50432, 50433, 50434, 50435
-_MAGIC, _SECOND_VERSION = 0x0E031301, 0x1000002
+_MAGIC, _FIRST_VERSION, _SECOND_VERSION = 0x0E031301, 0x1000001, 0x1000002
 _IMAGE = 0
 _DTYPES = ("<i2", "<i4", "<f4")
 _FIRST_BYTES, _SECOND_BYTES = 284, 352  # of the header that are read, by version
@@ -33,9 +33,12 @@ def channels(path: Path) -> list[Channel]:
     with tiff.open_tiff(path) as opened:
         page = opened.pages[0].aspage()
         header = tiff.vendor_bytes(opened, page, _HEADER_TAG) or b""
-        second = int(page.tags[_VERSION_TAG].value) == _SECOND_VERSION
+        version = int(page.tags[_VERSION_TAG].value)
         data = page.tags[_DATA_TAG]
         offset, stored = int(data.valueoffset), int(data.valuebytecount)
+    if version not in (_FIRST_VERSION, _SECOND_VERSION):
+        raise InputError(f"{path} is of version {version:#x}, whose layout is not known; save it as .gwy")
+    second = version == _SECOND_VERSION
     if len(header) < (_SECOND_BYTES if second else _FIRST_BYTES):
         raise InputError(f"{path} is truncated within its header; copy it again")
     (kind,) = struct.unpack_from("<I", header, 0)

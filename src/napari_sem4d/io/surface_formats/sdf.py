@@ -53,9 +53,7 @@ def _text(path: Path) -> Channel:
     header, mark, body = path.read_bytes().decode("latin-1").partition("*")
     if not mark:
         raise InputError(f"{path} is truncated: its header does not end; copy it again")
-    entries: Mapping[str, str] = {
-        key.strip().lower(): value.strip() for key, _, value in (line.partition("=") for line in header.splitlines())
-    }
+    entries = _entries(header)
     shape = checked_shape(int(entries["numprofiles"]), int(entries["numpoints"]))
     scale, missing = float(entries["zscale"]), _MISSING.get(int(entries["datatype"]))
 
@@ -67,6 +65,13 @@ def _text(path: Path) -> Channel:
         return _heights(np.array(numbers).reshape(shape), missing, scale)
 
     return Channel("height", "m", checked_pixel(float(entries["yscale"]), float(entries["xscale"])), read)
+
+
+def _entries(header: str) -> Mapping[str, str]:
+    """Entries by name in lower case: "Name = value", by some programs without the sign; ";" begins a remark."""
+    lines = (line.strip() for line in header.splitlines() if not line.startswith(";"))
+    pairs = (line.replace("=", " ", 1).partition(" ") for line in lines)
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
 def _heights(raw: Numbers, missing: int | None, scale: float) -> Numbers:

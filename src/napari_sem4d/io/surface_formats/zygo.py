@@ -1,6 +1,7 @@
 """Zygo interferometers: MetroPro .dat (big-endian header, integers) and Mx .datx (HDF5), the upper row first.
 
-Layout of .dat after the MetroPro reference guide OMP-0347, "Binary data format".
+Layout of .dat after the MetroPro reference guide OMP-0347, "Binary data format"; Gwyddion's metropro.c and
+SurfaceTopography's MetroPro.py read the same fields at the same places.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def mx_channels(path: Path) -> list[Channel]:
     def read() -> Numbers:
         with h5py.File(path, "r") as file:
             heights = np.asarray(file[place], np.float64)
-        heights[(heights >= missing) | ~np.isfinite(heights)] = np.nan
+        heights[(heights == missing) | ~np.isfinite(heights)] = np.nan
         return heights.reshape(rows, columns)
 
     return [Channel("height", unit, pixel, read)]
