@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from napari_sem4d.dynamics.datum import Datum, found_datum, named_datum
 from napari_sem4d.dynamics.drift_of_heights import DriftCorrection, drift_correction
+from napari_sem4d.dynamics.series_blocks import SeriesBlock, frames_a_block, spread_frames
 from napari_sem4d.dynamics.series_frame import FirstFrame, SeriesFrame
 from napari_sem4d.dynamics.series_remarks import remarks_on_series
 from napari_sem4d.dynamics.temporal_prior import REACH, noise_share, smoothed_frame
 from napari_sem4d.io.series_store import SeriesStore, open_series
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightSeries
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.region import Region, Roi, window_of
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
@@ -51,6 +53,9 @@ def reconstruct_series(
     first scan. What stands still gives all frames one zero and one tilt. When all frames are there their surfaces say
     what the drift still lacks, see :mod:`napari_sem4d.dynamics.drift_of_heights`. Then a prior in time takes off noise
     and keeps events, see :mod:`napari_sem4d.dynamics.temporal_prior`.
+
+    When :data:`napari_sem4d.model.limits.LIMITS` allows workers, they make blocks of scans: the first of each begins
+    cold and is registered to the first scan of all.
 
     Parameters
     ----------
@@ -154,6 +159,9 @@ class _Run:
         self._range_px = range_blur_px(setup, float(series.pixel_size_nm or 1.0))
         folder = None if output is None else Path(output)
         settings = settings_of(series, setup, method, self._place, self._reference, seed)
+        self._block_frames = frames_a_block(series) if LIMITS.is_spread else 0
+        if self._block_frames:
+            settings["block_frames"] = self._block_frames
         self._store = SeriesStore(folder, (len(series), *self._place.window.shape), settings)
 
     def result(self) -> HeightSeries:
@@ -215,16 +223,16 @@ class _Run:
         frame = SeriesFrame(
             self._series, self._setup, self._method, self._place.window, self._reference, self._seed, self._should_stop
         )
-        for index, record in enumerate(store.records):
+        for index in filter(store.has, range(count)):
             stop_if_asked(self._should_stop)
-            if frame.input_sha256(index) != record.input_sha256:
+            if frame.input_sha256(index) != store.record(index).input_sha256:
                 raise InputError(
                     f"scan {index} is not the one that the frame in {store.folder} was made of: choose another output, "
                     "or delete the folder to begin anew"
                 )
         if store.finished:
             frame.restore(FirstFrame.from_json(store.first), store.state)
-        for index in range(store.finished, count):
+        for index in range(store.finished, 1 if self._block_frames else count):
             made = frame.make(
                 index,
                 lambda share, done=index: self._tell(_FRAMES_SHARE * (done + share) / count),  # type: ignore[misc]
@@ -235,7 +243,24 @@ class _Run:
                 for m in (made.height_nm, made.sigma_nm)
             )
             store.add(height, sigma, made.record, frame.state, frame.first.as_json() if index == 0 else None)
+        if self._block_frames:
+            spread_frames(
+                lambda scans: self._block(scans, frame.first), count, self._block_frames, store, self._place.selected,
+                lambda share: self._tell(_FRAMES_SHARE * share), self._should_stop,
+            )  # fmt: skip
         return frame.first
+
+    def _block(self, scans: range, first: FirstFrame) -> SeriesBlock:
+        """Some scans in memory, for a worker."""
+        series = self._series
+        part = replace(
+            series, full_images=np.asarray(series.images[scans.start : scans.stop]), others={}, warnings=(), planes=(),
+            region=Region.full(series.frame_shape), time_s=series.time_s[scans.start : scans.stop],
+        )  # fmt: skip
+        return SeriesBlock(
+            part, scans.start, self._setup, self._method, self._place.window, self._reference, self._seed, first,
+            self._store.state,
+        )  # fmt: skip
 
     def _datum(self, count: int) -> Datum:
         if self._place.named is not None:

@@ -149,14 +149,14 @@ class SeriesFrame:
         left = {} if self._neighbour is None else self._neighbour.as_arrays()
         return {**self._tracker.state, **left, "drift_px": self._drift_px}
 
-    def restore(self, first: FirstFrame, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on after the frame that gave ``state``."""
+    def restore(self, first: FirstFrame, state: Mapping[str, NDArray[Any]], *, cold: bool = False) -> None:
+        """Go on after the frame that gave ``state``; a ``cold`` start takes nothing of its surface."""
         self._first = first
         self._tracker = self._new_tracker()
         try:
             self._tracker.restore(state)
             self._drift_px = np.asarray(state["drift_px"], np.float64)
-            self._neighbour = Neighbour.from_arrays(state)
+            self._neighbour = None if cold else Neighbour.from_arrays(state)
         except KeyError as error:
             raise InputError(f"the output is damaged ({error} is missing): choose another one") from error
 

@@ -71,7 +71,7 @@ class SeriesStore:
     def __init__(self, folder: Path | None, shape: tuple[int, int, int], settings: Mapping[str, Any]) -> None:
         self.folder = folder
         self._finished = 0
-        self._in_memory: list[FrameRecord] = []
+        self._in_memory: dict[int, FrameRecord] = {}
         self._first: Mapping[str, Any] | None = None
         self._state: Mapping[str, NDArray[Any]] | None = None
         if folder is None:
@@ -95,10 +95,7 @@ class SeriesStore:
     @property
     def records(self) -> tuple[FrameRecord, ...]:
         """Of the finished frames; read from the folder, so that memory does not grow with the series."""
-        if self.folder is None:
-            return tuple(self._in_memory)
-        files = map(self._record_file, range(self._finished))
-        return tuple(_record_of(_read_json(file), file) for file in files)
+        return tuple(map(self.record, range(self._finished)))
 
     @property
     def first(self) -> Mapping[str, Any]:
@@ -154,8 +151,30 @@ class SeriesStore:
             if frame:
                 self._state_file(frame - 1).unlink(missing_ok=True)
         else:
-            self._in_memory.append(record)
+            self._in_memory[frame] = record
         self._finished += 1
+
+    def put(
+        self, frame: int, height_nm: NDArray[np.float32], sigma_nm: NDArray[np.float32], record: FrameRecord
+    ) -> None:
+        """Keep a frame out of turn; nothing goes on from it, so that no state belongs to it."""
+        self._arrays["raw_height_nm"][frame] = height_nm
+        self._arrays["raw_sigma_nm"][frame] = sigma_nm
+        if self.folder is None:
+            self._in_memory[frame] = record
+        else:
+            _write_json(self._record_file(frame), asdict(record))
+        while self._finished < self.room and self.has(self._finished):
+            self._finished += 1
+
+    def has(self, frame: int) -> bool:
+        """Whether a frame is finished."""
+        return frame in self._in_memory if self.folder is None else self._record_file(frame).is_file()
+
+    def record(self, frame: int) -> FrameRecord:
+        """Record of a finished frame."""
+        file = self._record_file(frame) if self.folder is not None else None
+        return self._in_memory[frame] if file is None else _record_of(_read_json(file), file)
 
     def set_result(self, frame: int, height_nm: NDArray[np.float32], sigma_nm: NDArray[np.float32]) -> None:
         """Keep the final maps of a frame."""
@@ -180,14 +199,17 @@ class SeriesStore:
         return self.folder / "frames" / f"{frame:06d}.npz"
 
     def _find_finished(self) -> None:
-        while self._finished < self.room and self._record_file(self._finished).is_file():
+        while self._finished < self.room and self.has(self._finished):
             self._finished += 1
         if not self._finished:
             return
         assert self.folder is not None
         self._first = _read_json(self.folder / "first.json")
+        file = self._state_file(self._finished - 1)
+        if not file.is_file():  # frames that were made out of turn all go on from the first
+            file = self._state_file(0)
         try:
-            with np.load(self._state_file(self._finished - 1), allow_pickle=False) as data:
+            with np.load(file, allow_pickle=False) as data:
                 self._state = {name: data[name] for name in data.files}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputError(

@@ -22,10 +22,21 @@ class Limits:
         None for one on each core.
     memory_bytes : float or None
         None for four fifths of what the computer has.
+    workers : int
+        Processes of this computer over which independent jobs are spread; 0 does them in this one.
+    cluster : str
+        Address of a ``dask.distributed`` scheduler whose workers do them instead; empty for none.
     """
 
     threads: int | None = None
     memory_bytes: float | None = None
+    workers: int = 0
+    cluster: str = ""
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether independent jobs go to other processes."""
+        return self.workers > 0 or bool(self.cluster)
 
     @property
     def thread_count(self) -> int:

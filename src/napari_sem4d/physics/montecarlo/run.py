@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.specimen import Specimen
-from napari_sem4d.physics.materials import find_material
+from napari_sem4d.physics.jobs import in_order, spread
+from napari_sem4d.physics.materials import Material, find_material
 from napari_sem4d.physics.montecarlo.checkpoint import Checkpoint, fingerprint
 from napari_sem4d.physics.montecarlo.replay import walk_rows
 from napari_sem4d.physics.montecarlo.surface import SurfaceBounds
@@ -45,7 +48,8 @@ def run_montecarlo(
     """Send electrons into every pixel of a specimen and hand those that leave to the tallies.
 
     The run goes in passes with a fresh library of paths each, so that memory stays bounded and neighbouring pixels
-    hardly ever share a path. The same seed gives the same result whatever the number of threads.
+    hardly ever share a path. The same seed gives the same result whatever the number of threads. When
+    :data:`napari_sem4d.model.limits.LIMITS` allows workers, they do the passes; sums then differ by rounding.
 
     Parameters
     ----------
@@ -93,20 +97,16 @@ def run_montecarlo(
         store = Checkpoint(checkpoint, fingerprint(inputs), [array for t in stored for array in t.sums])
     done = store.load() if store is not None else 0
     counter = _Counter(electrons_per_pixel * rows * columns, sum(shares[:done]) * rows * columns, progress)
-    for index in range(done, len(shares)):
-        libraries = [
-            draw_trajectories(
-                material, energy_kev, lowest, paths, (seed * 1_000_003 + index) * 2 + number, should_stop
-            )
-            for number, material in enumerate(materials)
-        ]  # fmt: skip
-        send = _Pass(
-            surface, interface, libraries, specimen.pixel_size_nm, beam_px, beam, shares[index], seed, index, tallies,
-            counter,
-        )  # fmt: skip
-        for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (shares[index] * columns)))
-        if store is not None:
-            store.save(index + 1)
+    made = _Passes(
+        surface, interface, materials, energy_kev, lowest, paths, specimen.pixel_size_nm, beam_px, beam, seed, shares
+    )
+    if LIMITS.is_spread and len(shares) - done > 1 and all(isinstance(tally, StoredTally) for tally in tallies):
+        _spread(made, done, _storable(tallies), counter, store, should_stop)
+    else:
+        for index in range(done, len(shares)):
+            made.send(index, tallies, counter, should_stop)
+            if store is not None:
+                store.save(index + 1)
     if store is not None:
         store.remove()
 
@@ -157,6 +157,78 @@ class _Counter:
             self._done += number
             if self._progress is not None:
                 self._progress(self._done / self._total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Passes:
+    """What all passes of a run share; it can be pickled."""
+
+    surface: _Bounds
+    interface: _Bounds
+    materials: Sequence[Material]
+    energy_kev: float
+    lowest_kev: float
+    paths: int
+    pixel_size_nm: float
+    beam_px: float
+    beam: tuple[NDArray[np.float64], NDArray[np.float64]]
+    seed: int
+    shares: Sequence[int]
+
+    def send(
+        self, index: int, tallies: Sequence[Tally], counter: _Counter, should_stop: Callable[[], bool] | None
+    ) -> None:
+        """Send the electrons of one pass."""
+        libraries = [
+            draw_trajectories(
+                material, self.energy_kev, self.lowest_kev, self.paths, (self.seed * 1_000_003 + index) * 2 + number,
+                should_stop,
+            )
+            for number, material in enumerate(self.materials)
+        ]  # fmt: skip
+        electrons = self.shares[index]
+        send = _Pass(
+            self.surface, self.interface, libraries, self.pixel_size_nm, self.beam_px, self.beam, electrons, self.seed,
+            index, tallies, counter,
+        )  # fmt: skip
+        rows, columns = self.surface[0].shape
+        for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (electrons * columns)))
+
+
+def _spread(
+    made: _Passes,
+    done: int,
+    tallies: Sequence[StoredTally],
+    counter: _Counter,
+    store: Checkpoint | None,
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    """Let workers do the passes and add up their sums in order, so that the result is the same whoever was quicker."""
+    empty = copy.deepcopy(tallies)
+    for tally in empty:
+        for array in tally.sums:
+            array[...] = 0
+
+    def add(number: int, sums: Sequence[NDArray[np.generic]]) -> None:
+        own = [array for tally in tallies for array in tally.sums]
+        for array, more in zip(own, sums, strict=True):
+            np.add(array, more, out=array)
+        counter.add(made.shares[done + number] * made.surface[0].size)
+        if store is not None:
+            store.save(done + number + 1)
+
+    spread(
+        _sums_of_pass, len(made.shares) - done, lambda number: (made, done + number, empty), in_order(add),
+        should_stop=should_stop,
+    )  # fmt: skip
+
+
+def _sums_of_pass(job: tuple[_Passes, int, Sequence[StoredTally]]) -> list[NDArray[np.generic]]:
+    """Sums of one pass alone, on a worker."""
+    made, index, tallies = job
+    own = copy.deepcopy(tallies)  # a worker in the same process may have got the very same
+    made.send(index, own, _Counter(1, 0, None), None)
+    return [array for tally in own for array in tally.sums]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

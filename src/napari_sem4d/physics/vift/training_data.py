@@ -7,7 +7,6 @@ whose emission is known from the table, and detectors drawn at random instead of
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -18,10 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.setup import AnnularSegment, Setup
 from napari_sem4d.physics.analytic import AnalyticModel
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.instrument import height_slopes
+from napari_sem4d.physics.jobs import spread
 from napari_sem4d.physics.materials import find_material
 from napari_sem4d.physics.montecarlo.replay import walk_rows
 from napari_sem4d.physics.montecarlo.run import LOWEST_THRESHOLD_KEV
@@ -143,7 +144,7 @@ def make_examples(
         _Scene(setup, z * p * r90, p * r90, b) for setup, z, p, b in zip(setups, height_px, pixel, beam, strict=True)
     ]
     threshold = max(float(diodes[..., 4].min()) * energy, LOWEST_THRESHOLD_KEV)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(LIMITS.thread_count) as pool:
         for index in range(_PASSES):
             library = draw_trajectories(
                 find_material(material), energy, threshold, _PATHS, (seed * _PASSES + index) * 2 + half
@@ -179,6 +180,13 @@ def make_all(
     """Make the files of seeds ``first`` to ``first + count``; those that are there already stay. Returns all."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"examples_{first + index:05d}.npz" for index in range(count)]
+    if LIMITS.is_spread:
+        missing = [index for index, path in enumerate(paths) if not path.exists()]
+        spread(
+            make_examples, len(missing), lambda number: first + missing[number],
+            lambda number, made: made.write(paths[missing[number]]), progress=progress, should_stop=should_stop,
+        )  # fmt: skip
+        return paths
     for index, path in enumerate(paths):
         stop_if_asked(should_stop, "cancelled; finished files stay and are not made again")
         if not path.exists():

@@ -1,0 +1,43 @@
+"""Jobs for the tests of workers: other processes import them by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.limits import LIMITS
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def threads(_: int) -> tuple[int, int]:
+    return os.getpid(), LIMITS.thread_count
+
+
+def refuse(number: int) -> int:
+    if number == 3:
+        raise InputError("three is no good: take four")
+    return number
+
+
+def die_once(job: tuple[int, str]) -> int:
+    """Kill the own process in job 2, the first time."""
+    number, folder = job
+    mark = Path(folder) / "died"
+    if number == 2 and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return number
+
+
+def die(_: int) -> int:
+    os._exit(9)
+
+
+def rest(number: int) -> int:
+    time.sleep(30.0 if number else 0.0)
+    return number
