@@ -150,6 +150,12 @@ def _live_watch(scenes: Path) -> Iterator[Table]:
     yield from live_watch_tables()
 
 
+def _cluster(scenes: Path) -> Iterator[Table]:
+    from benchmarks.cluster import cluster_tables
+
+    yield from cluster_tables()
+
+
 def _exporting(scenes: Path) -> Iterator[Table]:
     from benchmarks.exporting import exporting_table
 
@@ -193,6 +199,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "calibration": _calibration, "heights": _heights,
     "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
     "exporting": _exporting, "live": _live, "live_watch": _live_watch,
+    "cluster": _cluster,
     "memory": _memory, "kinetics": _kinetics, "drags": _drags,
     "series": _series, "session": _session,
 }  # fmt: skip
@@ -217,6 +224,7 @@ ONLY_WHEN_ASKED = (
     "series",
     "live",
     "live_watch",
+    "cluster",
     "memory",
     "kinetics",
     "drags",

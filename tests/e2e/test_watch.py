@@ -68,6 +68,7 @@ def test_scans_are_shown_as_they_come_and_become_a_movie(
     assert isinstance(run.result, HeightSeries)
     wait_until(lambda: window.workbench.shown_run is run)
     assert window.workbench.time.movie is run.result
+    wait_until(lambda: window.workbench.time.frame == len(run.result.time_s) - 1)
     assert (tmp_path / "scans_surfaces" / "about.json").is_file()
     assert not box.folder_button.isHidden()
 

@@ -37,6 +37,7 @@ def test_the_defaults_limit_nothing(register: Callable[[], Any]) -> None:
     assert Preferences(**flat) == Preferences()
     follow_preferences()
     assert (LIMITS.threads, LIMITS.memory_bytes, LENGTHS.unit) == (None, None, "fitting")
+    assert not LIMITS.is_spread, "no cluster unless it was asked for"
 
 
 def test_a_change_is_obeyed_at_once_and_stored(register: Callable[[], Any], tmp_path: Path) -> None:
@@ -49,6 +50,9 @@ def test_a_change_is_obeyed_at_once_and_stored(register: Callable[[], Any], tmp_
     assert (LIMITS.threads, LIMITS.memory_bytes) == (1, 1.5e9)
     assert length_text(20.0) == "0.02 µm"
     assert "threads: 1" in (tmp_path / "napari-sem4d.yaml").read_text(encoding="utf-8")
+    settings.computing.workers = 2
+    settings.computing.cluster = " tcp://10.0.0.5:8786 "
+    assert (LIMITS.workers, LIMITS.cluster) == (2, "tcp://10.0.0.5:8786")
     settings.computing.update({"threads": 0, "memory_gb": 0.0})  # as the dialog does
     assert (LIMITS.threads, LIMITS.memory_bytes) == (None, None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +34,25 @@ def _names(text: str | None) -> str | None:
     if text is not None and not as_names(text):
         raise typer.BadParameter(f"{text!r} names no detector; write for example A,B,C,D")
     return text
+
+
+def _address(text: str | None) -> str | None:
+    if text is not None and not text.startswith(("tcp://", "tls://", "ucx://")):
+        raise typer.BadParameter(f"{text!r} is no address of a scheduler; write for example tcp://10.0.0.5:8786")
+    return text
+
+
+@contextmanager
+def spread_over(workers: int, cluster: str | None) -> Iterator[None]:
+    """Let independent jobs go to other processes as long as a command runs."""
+    from napari_sem4d.model.limits import LIMITS
+
+    before = LIMITS.workers, LIMITS.cluster
+    LIMITS.workers, LIMITS.cluster = workers, cluster or ""
+    try:
+        yield
+    finally:
+        LIMITS.workers, LIMITS.cluster = before
 
 
 def as_names(text: str) -> list[str]:
@@ -77,6 +98,19 @@ ReferenceRegionText = Annotated[
         help="Area of a series that does not change; gives level and zero of every scan.",
         metavar="R0:R1,C0:C1",
         callback=check_region,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(help="Processes of this computer that share the work; 0 does it in one.", min=0, max=256),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a dask.distributed scheduler whose workers do the work. Only in a network that you trust: "
+        "whoever reaches a scheduler can run programs on its workers.",
+        metavar="ADDRESS",
+        callback=_address,
     ),
 ]
 ReportPath = Annotated[

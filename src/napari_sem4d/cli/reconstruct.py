@@ -13,6 +13,7 @@ import typer
 from napari_sem4d.cli import terminal
 from napari_sem4d.cli.budget import print_budget
 from napari_sem4d.cli.inputs import (
+    Cluster,
     Detectors,
     Files,
     LevelRegionText,
@@ -20,7 +21,9 @@ from napari_sem4d.cli.inputs import (
     ReferenceRegionText,
     RegionText,
     ReportPath,
+    Workers,
     as_names,
+    spread_over,
 )
 from napari_sem4d.cli.outputs import check_targets, write_heights
 from napari_sem4d.model.errors import InputError
@@ -69,6 +72,8 @@ def reconstruct(
         ),
     ] = None,
     report: ReportPath = None,
+    workers: Workers = 0,
+    cluster: Cluster = None,
 ) -> None:
     """Reconstruct the height map of a scan, or of every scan in a series."""
     from napari_sem4d.io.export import check_format
@@ -98,7 +103,7 @@ def reconstruct(
             raise InputError("a report is of one scan, and the files hold a series; choose one with --frame")
     begin = None if start is None else read_height(start)
     chosen = cast("Method", method.value)
-    with terminal.progress_bar("Reconstructing") as progress:
+    with terminal.progress_bar("Reconstructing") as progress, spread_over(workers, cluster):
         height: HeightMap | HeightSeries
         if frame is None and len(series) > 1:
             from napari_sem4d.dynamics.series import reconstruct_series

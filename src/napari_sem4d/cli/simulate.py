@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_sem4d.cli import terminal
+from napari_sem4d.cli.inputs import Cluster, Workers, spread_over
 from napari_sem4d.cli.outputs import check_target, write_all
 
 _SUFFIXES = (".tif", ".tiff")
@@ -62,6 +63,8 @@ def simulate(
         Path | None,
         typer.Option(help="File with which the same command goes on where a Monte Carlo run was interrupted."),
     ] = None,
+    workers: Workers = 0,
+    cluster: Cluster = None,
 ) -> None:
     """Compute the images that every segment of a setup would record of a surface."""
     from napari_sem4d.io.heights import read_height
@@ -74,7 +77,7 @@ def simulate(
     hardware = Setup.from_json(setup)
     if surface.unit != "nm":
         terminal.warning(f"the heights of {height} are in {surface.unit}: taken for nm")
-    with terminal.progress_bar("Simulating") as progress:
+    with terminal.progress_bar("Simulating") as progress, spread_over(workers, cluster):
         images = simulate_images(
             surface.height_nm, hardware, surface.pixel_size_nm, engine, electrons_per_pixel, seed,
             checkpoint=checkpoint, progress=progress,

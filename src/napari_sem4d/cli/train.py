@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_sem4d.cli import terminal
+from napari_sem4d.cli.inputs import Cluster, Workers, spread_over
 
 
 def train(
@@ -20,17 +21,19 @@ def train(
     light: Annotated[
         bool, typer.Option("--light", help="Afterwards teach the small network what the large one knows.")
     ] = False,
+    workers: Workers = 0,
+    cluster: Cluster = None,
 ) -> None:
     """Train the Vision Field Transformer; the same command goes on where it was interrupted.
 
-    The weights are written to FOLDER/vift.safetensors; the examples take a core-hour or two, the training as long.
-    Those of the small network go to FOLDER/light/vift.safetensors.
+    The weights are written to FOLDER/vift.safetensors; the examples take a core-hour or two and can be spread over
+    workers, the training takes as long and cannot. Those of the small network go to FOLDER/light/vift.safetensors.
     """
     from napari_sem4d.physics.vift.network import LIGHT
     from napari_sem4d.physics.vift.training import Progress, as_json, train
     from napari_sem4d.physics.vift.training_data import held_out, make_all
 
-    with terminal.progress_bar("Examples") as progress:
+    with terminal.progress_bar("Examples") as progress, spread_over(workers, cluster):
         examples = make_all(folder / "examples", files, progress=progress)
     log = folder / "training.jsonl"
     with terminal.progress_bar("Training") as progress, log.open("a") as file:

@@ -19,6 +19,10 @@ class Preferences:
         For a computation; 0 for one on each core.
     memory_gb : float
         That a reconstruction or simulation may take; 0 for four fifths of what the computer has.
+    workers : int
+        Processes that share series, Monte Carlo passes and training data; 0 for none.
+    cluster : str
+        Address of a ``dask.distributed`` scheduler that does them instead; empty for none.
     length_unit : {"fitting", "nm", "µm"}
         Of lengths and heights in panels.
     """
@@ -26,10 +30,13 @@ class Preferences:
     threads: int = 0
     memory_gb: float = 0.0
     length_unit: LengthUnit = "fitting"
+    workers: int = 0
+    cluster: str = ""
 
     def apply(self) -> None:
         """Obey them from now on; what is already being computed goes on as it began."""
         LIMITS.threads = self.threads or None
         LIMITS.memory_bytes = 1e9 * self.memory_gb or None
+        LIMITS.workers, LIMITS.cluster = self.workers, self.cluster.strip()
         hold_libraries()
         LENGTHS.unit = self.length_unit

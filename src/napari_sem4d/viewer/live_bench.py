@@ -75,6 +75,8 @@ class LiveBench:
         self._limits: Limits | None = None
         self._template: Run | None = None
         self._told: object = None
+        self._awaited: Run | None = None
+        workbench.result_shown.connect(self._stay_at_last)
         self._computing: Computation[HeightSeries | None] | None = None
 
     @property
@@ -244,7 +246,15 @@ class LiveBench:
         was_shown = self.is_shown or self._workbench.result is None
         done = session.run_list.take_made(run)
         if was_shown:
+            self._awaited = done
             self._workbench.show_run(done)
+
+    def _stay_at_last(self) -> None:
+        """Look at the last frame of the movie, as one did while it grew."""
+        run, awaited = self._workbench.shown_run, self._awaited
+        if run is not None and run is awaited and isinstance(run.result, HeightSeries):
+            self._awaited = None
+            self._workbench.time.show_frame(len(run.result.time_s) - 1)
 
     def _note_failure(self, error: Exception) -> None:
         self._end()

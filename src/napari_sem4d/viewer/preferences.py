@@ -26,7 +26,9 @@ def follow_preferences() -> None:
 
     def obey(event: object = None) -> None:
         computing, display = settings.computing, settings.display
-        Preferences(computing.threads, computing.memory_gb, display.length_unit).apply()
+        Preferences(
+            computing.threads, computing.memory_gb, display.length_unit, computing.workers, computing.cluster
+        ).apply()
 
     settings.computing.events.connect(obey)
     settings.display.events.connect(obey)

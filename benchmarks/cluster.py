@@ -1,0 +1,98 @@
+"""A series spread over processes and over a cluster of this computer: frames a second against workers. No accuracy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.movies import growth
+from napari_sem4d import SemSeries, Setup, reconstruct_series
+from napari_sem4d.model.limits import LIMITS
+
+_SIDE, _FRAMES = 256, 33
+_METHOD = "photometric"
+_WORKERS = (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """Seconds until the first frames were there, frames a second from then to the end, largest difference in nm."""
+
+    start_s: float
+    frames_a_s: float
+    apart_nm: float
+
+
+def cluster_tables() -> Iterator[Table]:
+    """Throughput of a chain, of processes and of clusters of one and two workers."""
+    table = Table(
+        title=f"A series of {_FRAMES} scans, {_SIDE} x {_SIDE} pixels x 4 segments, {_METHOD}, one thread a worker, on "
+        f"{os.cpu_count()} processors with load {os.getloadavg()[0]:.1f}; frames a second from the first block on"
+    )
+    for heading in ("", "workers", "s to the first block", "frames a second", "over one worker", "differs by nm"):
+        table.add_column(heading)
+    series, setup = _scans()
+    LIMITS.threads = 1
+    first: np.ndarray | None = None
+    for name in ("processes", "cluster"):
+        alone = 0.0
+        for count in track(_WORKERS, name, transient=True):
+            with _allowed(name, count):
+                heights, rate = _timed(series, setup)
+            first = heights if first is None else first
+            alone = rate.frames_a_s if count == 1 else alone
+            apart = float(np.nanmax(np.abs(heights - first)))
+            table.add_row(
+                name, str(count), f"{rate.start_s:.1f}", f"{rate.frames_a_s:.2f}", f"{rate.frames_a_s / alone:.2f}",
+                f"{apart:g}",
+            )  # fmt: skip
+    heights, rate = _timed(series, setup)
+    table.add_row("chain, in this process", "-", f"{rate.start_s:.1f}", f"{rate.frames_a_s:.2f}", "", "")
+    yield table
+
+
+def _scans() -> tuple[SemSeries, Setup]:
+    movie = growth(0, side=_SIDE, frames=4, electrons_per_pixel=10_000.0)
+    few = np.stack([movie.scan(frame) for frame in range(4)])
+    rng = np.random.default_rng(0)
+    scans = [few[i % 4] * rng.normal(1.0, 0.01, few.shape[1:]).astype(np.float32) for i in range(_FRAMES)]
+    return SemSeries.from_arrays(np.stack(scans), movie.pixel_size_nm, None, movie.setup.detector_names), movie.setup
+
+
+def _timed(series: SemSeries, setup: Setup) -> tuple[np.ndarray, _Rate]:
+    told: list[tuple[float, float]] = []
+    began = time.perf_counter()
+
+    def note(share: float) -> None:
+        told.append((time.perf_counter() - began, share / 0.9 * _FRAMES))
+
+    movie = reconstruct_series(series, setup, _METHOD, progress=note)
+    frames = [(at, done) for at, done in told if 1.5 < done <= _FRAMES + 0.01]
+    (start, some), (end, all_of_them) = frames[0], frames[-1]
+    return np.asarray(movie.height_nm), _Rate(start, (all_of_them - some) / (end - start), 0.0)
+
+
+@contextmanager
+def _allowed(name: str, count: int) -> Iterator[None]:
+    """Let so many workers be used."""
+    try:
+        if name == "processes":
+            LIMITS.workers = count
+            yield
+        else:
+            import distributed
+
+            with distributed.LocalCluster(
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
+            ) as cluster:
+                LIMITS.cluster = cluster.scheduler_address
+                yield
+    finally:
+        LIMITS.workers, LIMITS.cluster = 0, ""
