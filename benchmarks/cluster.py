@@ -90,8 +90,9 @@ def _allowed(name: str, count: int) -> Iterator[None]:
             import distributed
 
             with distributed.LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
-            ) as cluster:
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+            ) as cluster:  # fmt: skip
                 LIMITS.cluster = cluster.scheduler_address
                 yield
     finally:

@@ -520,3 +520,16 @@ def test_the_demo_pictures_the_real_window(tmp_path: Path) -> None:
     # The canvas is drawn in colour (docks are grey), and the two displays differ.
     assert np.count_nonzero(np.ptp(surface.astype(int), axis=2) > 80) > 20_000
     assert surface.shape != flat.shape or np.count_nonzero((surface != flat).any(axis=2)) > 20_000
+
+
+def test_a_cluster_without_a_scheme_is_bad_usage_and_none_is_used_after(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from napari_sem4d.cli.inputs import spread_over
+    from napari_sem4d.model.limits import LIMITS
+
+    assert main(["reconstruct", "A.tif", "--cluster", "localhost"]) == 2
+    assert "tcp://" in capsys.readouterr().err
+    with spread_over(3, "tcp://127.0.0.1:9"):
+        assert LIMITS.is_spread
+    assert not LIMITS.is_spread

@@ -67,8 +67,9 @@ def here(scans: SemSeries, setup: Setup) -> HeightSeries:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-    ) as made:
+        n_workers=2, threads_per_worker=1, processes=True, silence_logs=50,
+        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},  # any port: others may have one
+    ) as made:  # fmt: skip
         monkeypatch.setattr(LIMITS, "cluster", made.scheduler_address)
         yield made
 
