@@ -125,8 +125,7 @@ def reconstruct(
     for message in height.warnings:
         terminal.warning(message)
     terminal.result(describe(height))
-    budget = ScaleBudget.from_json(height.provenance.get("z_scale_budget", []))
-    print_budget(budget, "Budget of the z scale")
+    print_budget(ScaleBudget.from_json(height.provenance.get("z_scale_budget", [])), "Budget of the z scale")
     if problem is not None:
         raise problem
 
