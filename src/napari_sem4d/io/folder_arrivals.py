@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,8 +40,10 @@ class _File:
         return self.headers is not None
 
 
-def traces_in(folder: Path) -> dict[str, Trace]:
+def traces_in(folder: Path, done: Container[str] = ()) -> dict[str, Trace]:
     """Return the image files of a folder, without those in folders inside it.
+
+    Files that are ``done`` are passed over: to ask for the size of thousands of them takes seconds on a network drive.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def traces_in(folder: Path) -> dict[str, Trace]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(".") or not name.lower().endswith(SUFFIXES):
+                if name in done or name.startswith(".") or not name.lower().endswith(SUFFIXES):
                     continue
                 try:
                     state = entry.stat()
@@ -80,7 +82,7 @@ class FolderArrivals:
         How long a file may stay half written, or a scan without its other segments, with no change at all, before it
         is given up.
     list_files : callable
-        Gives the files of the folder with size and time.
+        Gives the files of the folder, without those that are done, with size and time.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class FolderArrivals:
         *,
         pixel_size_nm: float | None = None,
         patience_s: float = 30.0,
-        list_files: Callable[[Path], Mapping[str, Trace]] = traces_in,
+        list_files: Callable[[Path, Container[str]], Mapping[str, Trace]] = traces_in,
     ) -> None:
         self._folder = folder
         self._needed = tuple(detector_names)
@@ -124,7 +126,7 @@ class FolderArrivals:
 
     def look(self, now_s: float) -> Look:
         """Look at the folder again, see :class:`napari_sem4d.io.arrivals.ScanSource`."""
-        self._note_changes(self._list(self._folder), now_s)
+        self._note_changes(self._list(self._folder, self._done), now_s)
         refused = [*self._open_settled(now_s)]
         arrivals: list[Arrival] = []
         if self._sorted is None:
@@ -152,7 +154,7 @@ class FolderArrivals:
             del self._files[name]
             self._sorted = None
         for name, trace in listed.items():
-            if name in self._done or self._refused.get(name) == _mark(trace):
+            if self._refused.get(name) == _mark(trace):
                 continue
             file = self._files.get(name)
             if file is None or file.trace != trace:
