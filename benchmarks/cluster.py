@@ -14,10 +14,13 @@ from rich.table import Table
 
 from benchmarks.movies import growth
 from napari_sem4d import SemSeries, Setup, reconstruct_series
+from napari_sem4d.dynamics.series_frame import SeriesFrame
+from napari_sem4d.model import Region
 from napari_sem4d.model.limits import LIMITS
+from napari_sem4d.reconstruction.reconstruct import Method
 
 _SIDE, _FRAMES = 128, 65
-_METHOD = "photometric"
+_METHOD: Method = "photometric"
 _WORKERS = (1, 2)
 
 
@@ -58,6 +61,27 @@ def cluster_tables() -> Iterator[Table]:
     table.add_row("chain, in this process", "-", f"{rate.start_s:.1f}", f"{rate.frames_a_s:.2f}", "",
                   f"{rate.own_ms:.1f}", "")  # fmt: skip
     yield table
+    yield frame_table()
+
+
+def frame_table() -> Table:
+    """What the third frame of a series costs a worker, by its size."""
+    table = Table(title=f"Processor time of a frame, 4 segments, {_METHOD}, one thread")
+    for heading in ("pixels", "s"):
+        table.add_column(heading)
+    LIMITS.threads = 1
+    movie = growth(0, side=256, frames=3, electrons_per_pixel=10_000.0)
+    few = np.stack([movie.scan(frame) for frame in range(3)])
+    for times in (1, 4):
+        scans = np.tile(few, (1, 1, times, times))
+        side = scans.shape[-1]
+        series = SemSeries.from_arrays(scans, movie.pixel_size_nm, None, movie.setup.detector_names)
+        frame = SeriesFrame(series, movie.setup, _METHOD, Region.full((side, side)), None, 0, None)
+        for index in range(3):
+            used = time.process_time()
+            frame.make(index, lambda share: None)
+        table.add_row(f"{side} x {side}", f"{time.process_time() - used:.2f}")
+    return table
 
 
 def _scans() -> tuple[SemSeries, Setup]:

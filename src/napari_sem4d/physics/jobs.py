@@ -28,6 +28,7 @@ _ASKED_EVERY_S = 0.1  # so that a cancel is obeyed at once
 _AHEAD = 2  # jobs for each worker that are on their way: more would fill the memory of this computer
 _MOST_TRIES = 4  # of a job whose workers die: it may be what kills them
 _CONNECT_S = 15.0
+_CHECKED_EVERY_S = 1.0  # whether workers have come or gone: the answer costs some milliseconds
 _LOST_S = 20.0  # without a scheduler or any worker, until work is given up
 
 
@@ -183,7 +184,7 @@ class _Cluster:
                 f"no scheduler answers at {address}: start one (dask scheduler), or check the address"
             ) from error
         self._executor: Executor = self._client.get_executor(pure=False)
-        self._there_s = time.monotonic()
+        self._there_s, self._checked_s = time.monotonic(), -math.inf
         self.width = 1
 
     def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
@@ -192,6 +193,9 @@ class _Cluster:
     def check(self) -> None:
         """Follow workers that come and go; give up when all have been gone for long."""
         now = time.monotonic()
+        if now - self._checked_s < _CHECKED_EVERY_S:
+            return
+        self._checked_s = now
         running = self._client.status == "running"
         if running:
             info = self._client.scheduler_info(n_workers=-1)
