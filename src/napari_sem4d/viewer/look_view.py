@@ -166,8 +166,8 @@ class LookView:
 
     def _follow_result(self) -> None:
         view = self._bench.result
-        if view is not None and view is not self._followed:
-            self._followed = view
+        before, self._followed = self._followed, view
+        if view is not None and view is not before:
             view.display_changed.connect(self._follow_display)
             view.stretched.connect(self.refresh)
             view.frame_changed.connect(self.refresh)

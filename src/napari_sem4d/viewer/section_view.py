@@ -105,8 +105,8 @@ class SectionView:
 
     def _follow_result(self) -> None:
         view = self._bench.result
-        if view is not None and view is not self._followed:
-            self._followed = view
+        before, self._followed = self._followed, view
+        if view is not None and view is not before:
             view.frame_changed.connect(self.refresh)
         self.refresh()
 

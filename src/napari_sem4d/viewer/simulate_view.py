@@ -76,6 +76,11 @@ class SimulateView:
         self._read: tuple[Any, Any, Relief] | None = None
         viewer.layers.events.inserted.connect(self._note_layers)
         viewer.layers.events.removed.connect(self._note_layers)
+        workbench.result_shown.connect(self._follow_result)
+
+    def _follow_result(self) -> None:
+        if self._workbench.result is None:
+            self._named = None  # a deleted run gives its memory back
 
     # Which heights -------------------------------------------------------------------------------------------
 
@@ -347,7 +352,7 @@ class SimulateView:
 
     def _note_layers(self, event: Any) -> None:
         if event.type == "removed" and event.value is self.layer:
-            self.layer = None
+            self.layer = self._read = None
         self.layers_changed.emit()
 
 
