@@ -21,6 +21,7 @@ from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
 from napari_sem4d.session.scan_names import scan_name, series_name
+from napari_sem4d.session.simulation import Simulating
 from napari_sem4d.session.time_study import TimeStudy
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Session:
         self.run_list = Runs()
         self.run_list.changed.connect(self._tell_run)
         self.time_study = TimeStudy()
+        self.simulating = Simulating()
         self.afm = Afm(self)
 
     # The scan ---------------------------------------------------------------------------------------------
@@ -157,6 +159,8 @@ class Session:
             self.looking.take_plain(snapshot.looking)
         self.run_list.put_in(snapshot.runs)
         self.afm.restore(snapshot.afm)
+        self.simulating.restore(snapshot.simulation)
+        self.time_study.restore(snapshot.time_study)
 
     # What to reconstruct, and with which hardware ------------------------------------------------------------
 

@@ -268,6 +268,9 @@ class SessionBench:
             session.measuring.changed,
             session.afm.changed,
             session.afm.moved,
+            session.simulating.changed,
+            session.time_study.changed,
+            session.time_study.selection_changed,
             session.looking.changed,
             session.looking.sections_changed,
         ):

@@ -88,6 +88,7 @@ class SessionRestoring:
                 workbench.afm.view.show_map(afm.reference, afm.name)
         finally:
             self.is_quiet = False
+        workbench.simulate.bring_back()
         wanted = 0 if look is None else look.shown_run
         run = self._session.run_list.get(wanted)
         if run is None or run.result is None:  # saved before it was shown
@@ -106,6 +107,7 @@ class SessionRestoring:
                 result.set_exaggeration(look.exaggeration)
             self._viewer.dims.ndisplay = look.displayed_dimensions
             give_layers_look(self._viewer, look, self._key)
+        self._workbench.afm.show_findings()
         self._when(lambda: True, self._end_showing)
 
     def _end_showing(self) -> None:
