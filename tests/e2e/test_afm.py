@@ -191,6 +191,7 @@ def look_at_differences(window: Any) -> None:
     difference = view.layers.difference
     assert difference.visible
     assert difference.colorbar.visible
+    assert not window.workbench.result.height.colorbar.visible
     texts = [overlay.text for overlay in window.viewer.canvas.overlays.values() if hasattr(overlay, "text")]
     assert "map minus AFM (nm)" in texts
     np.testing.assert_array_equal(difference.data, bench.afm.check.comparison.difference_nm)

@@ -102,7 +102,7 @@ def test_a_deleted_run_that_left_the_undo_list_holds_no_array(
     arrays = {name: weakref.ref(getattr(first, name)) for name in ("height_nm", "samples", "predicted")}
     del first
     window.reconstruct()
-    monkeypatch.setattr(window.session.deletions, "_most_bytes", 0)
+    monkeypatch.setattr(window.session.undo_list, "_most_bytes", 0)
     for run in window.session.runs:
         window.session.delete_runs([run.id])  # the second deletion leaves no room for the first
     del run
@@ -112,7 +112,7 @@ def test_a_deleted_run_that_left_the_undo_list_holds_no_array(
         return [name for name, array in arrays.items() if array() is not None]
 
     window.wait_until(lambda: held() == [])
-    assert window.session.deletions.size > 0  # the second can still be brought back
+    assert window.session.undo_list.size > 0  # the second can still be brought back
 
 
 def test_a_dock_that_is_closed_in_a_run_lets_it_go_on_and_is_itself_given_back(
