@@ -16,7 +16,7 @@ from napari_sem4d.session.run import Run
 from napari_sem4d.viewer.growing_frames import GrowingFrames
 from napari_sem4d.viewer.layers import Heights, Limits, robust_limits
 from napari_sem4d.viewer.notify import tell, tell_failure
-from napari_sem4d.viewer.result_view import MOST_FACES_MOVING, Prepared
+from napari_sem4d.viewer.prepared import MOST_FACES_MOVING, Prepared
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
