@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -102,6 +103,33 @@ class Window:
         self.qtbot.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=place)
         QApplication.processEvents()
 
+    def turn_segment(self, start_deg: float, by_deg: float, keys: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        """Drag a segment around the axis in the drawing from below, in small moves."""
+        drawing, left = self.dock.detectors_panel.from_below, Qt.MouseButton.LeftButton
+        viewport = drawing.viewport()
+
+        def place(azimuth_deg: float) -> QPoint:
+            angle = math.radians(azimuth_deg)
+            return drawing.mapFromScene(QPointF(5.0 * math.cos(angle), 5.0 * math.sin(angle)))
+
+        self.qtbot.mousePress(viewport, left, keys, place(start_deg))
+        for step in range(1, 7):
+            point, none = QPointF(place(start_deg + by_deg * step / 6)), Qt.MouseButton.NoButton
+            move = QMouseEvent(QEvent.Type.MouseMove, point, viewport.mapToGlobal(point), none, left, keys)
+            QApplication.sendEvent(viewport, move)
+            self.qtbot.wait(20)
+        self.qtbot.mouseRelease(viewport, left, keys, place(start_deg + by_deg))
+
+    def settle(self) -> None:
+        """Wait until a session is opened and looks as it did."""
+        saving = self.workbench.saving
+        self.wait_until(lambda: not saving.is_opening and not saving.is_restoring and not self.workbench.busy)
+
+    def wait_saved(self) -> None:
+        """Wait until everything is in the folder of the session."""
+        saving = self.workbench.saving
+        self.wait_until(lambda: not saving.is_saving and not saving.has_changes)
+
     def reconstruct(self) -> HeightMap:
         """Click Reconstruct and wait for the result."""
         self.click(self.dock.reconstruct_button)
@@ -116,11 +144,24 @@ class Window:
         return [layer for layer in self.viewer.layers if isinstance(layer, Surface)]
 
 
+OpenWindow = Callable[[], Window]
+
+
 @pytest.fixture
-def window(make_napari_viewer_proxy: Any, qtbot: Any, wait_until: Wait) -> Window:
-    viewer = make_napari_viewer_proxy()
-    dock_widget, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
-    return Window(viewer, dock_widget, dock, qtbot, wait_until)
+def open_window(make_napari_viewer_proxy: Any, qtbot: Any, wait_until: Wait) -> OpenWindow:
+    """Opens a window through the installed manifest, as often as it is called."""
+
+    def open_window() -> Window:
+        viewer = make_napari_viewer_proxy()
+        dock_widget, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+        return Window(viewer, dock_widget, dock, qtbot, wait_until)
+
+    return open_window
+
+
+@pytest.fixture
+def window(open_window: OpenWindow) -> Window:
+    return open_window()
 
 
 @pytest.fixture

@@ -191,10 +191,12 @@ def look_at_differences(window: Any) -> None:
     difference = view.layers.difference
     assert difference.visible
     assert difference.colorbar.visible
+    window.wait_until(lambda: not window.workbench.result.height.colorbar.visible)
     texts = [overlay.text for overlay in window.viewer.canvas.overlays.values() if hasattr(overlay, "text")]
     assert "map minus AFM (nm)" in texts
     np.testing.assert_array_equal(difference.data, bench.afm.check.comparison.difference_nm)
     look(window, "drape difference")
+    window.wait_until(lambda: bool(window.surfaces))
     (surface,) = window.surfaces
     assert window.viewer.dims.ndisplay == 3
     outside = ~np.isfinite(bench.afm.check.comparison.difference_nm[::2, ::2]).ravel()  # the mesh has half the rows

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from napari.layers import Surface
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt
 
 from napari_sem4d.session.setup_table import with_values
 from napari_sem4d.viewer.column_view import NAME, RAYS_NAME
@@ -27,25 +23,6 @@ def window(window: Any) -> Any:
     """The window on the screen: nothing is predicted for somebody who does not look."""
     window.viewer.window.show()
     return window
-
-
-def turn(window: Any, start_deg: float, by_deg: float, keys: Any = NONE) -> None:
-    """Drag a segment around the axis with the mouse, in small moves."""
-    drawing = window.dock.detectors_panel.from_below
-    viewport = drawing.viewport()
-
-    def place(azimuth_deg: float) -> Any:
-        angle = math.radians(azimuth_deg)
-        return drawing.mapFromScene(QPointF(5.0 * math.cos(angle), 5.0 * math.sin(angle)))
-
-    QTest.mousePress(viewport, LEFT, keys, place(start_deg))
-    for step in range(1, 7):
-        point = QPointF(place(start_deg + by_deg * step / 6))
-        none = Qt.MouseButton.NoButton
-        move = QMouseEvent(QEvent.Type.MouseMove, point, viewport.mapToGlobal(point), none, LEFT, keys)
-        QApplication.sendEvent(viewport, move)
-        window.qtbot.wait(20)
-    QTest.mouseRelease(viewport, LEFT, keys, place(start_deg + by_deg))
 
 
 def azimuth_cells(window: Any) -> list[float]:
@@ -69,7 +46,7 @@ def test_a_wrongly_turned_detector_is_turned_right_by_looking(
     window.dock.show_step(1)
     window.wait_until(lambda: live.fit is not None and live.fitted is window.session.setup)
     before = live.fit
-    turn(window, 15.0, 30.0, CONTROL)
+    window.turn_segment(15.0, 30.0, CONTROL)
     assert azimuth_cells(window) == pytest.approx([45.0, 135.0, 225.0, 315.0], abs=2.0)
     window.wait_until(lambda: live.fitted is window.session.setup and not live.is_busy)
     after = live.fit
@@ -106,7 +83,7 @@ def test_the_detectors_in_the_canvas_follow_and_go(window: Any, bump: Any, tmp_p
     dome = next(layer for layer in window.viewer.layers if layer.name == NAME)
     assert isinstance(dome, Surface)
     before = dome.data[0].copy()
-    turn(window, 45.0, 30.0)
+    window.turn_segment(45.0, 30.0)
     assert abs(dome.data[0] - before).max() > 0.1
     window.session.edit_setup(with_values(window.session.setup, axis_offset_mm=(1.0, 0.0)))
     window.viewer.dims.ndisplay = 2  # a surface would break the sliders there
@@ -135,7 +112,7 @@ def test_a_segment_of_a_real_scan(window: Any, shared: Path, told: list[str]) ->
     live = window.workbench.detectors.live
     before = azimuth_cells(window)
     window.wait_until(lambda: live.fit is not None and live.fitted is window.session.setup, timeout=60_000)
-    turn(window, before[0], 30.0)
+    window.turn_segment(before[0], 30.0)
     moved = [after - first for after, first in zip(azimuth_cells(window), before, strict=True)]
     assert moved == pytest.approx([30.0, 0.0, 0.0], abs=2.0)
     window.wait_until(lambda: live.fitted is window.session.setup and not live.is_busy, timeout=60_000)

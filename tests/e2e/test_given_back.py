@@ -8,6 +8,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,6 +79,40 @@ def test_a_window_closed_in_a_run_leaves_no_thread_and_no_array(tmp_path: Path) 
     )
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.strip().endswith("held: []")
+
+
+def test_a_deleted_run_that_left_the_undo_list_holds_no_array(
+    window: Any, bump: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has looked at it: the probe on the surface, the key of doubtful pixels, looks, a section."""
+    window.workbench.opening.open_series(bump.series())
+    window.wait_until(window.dock.reconstruct_button.isEnabled)
+    window.session.set_setup(bump.setup)
+    window.reconstruct()
+    bench, box = window.workbench, window.dock.reconstruct_panel.result_box
+    above = SimpleNamespace(position=(9e3, 500.0, 600.0), view_direction=(-1.0, 0.0, 0.0))
+    bench.probe.follow_mouse(window.viewer, above)
+    assert bench.probe.reading is not None
+    window.click(box.look_box.mask_button)
+    window.wait_until(lambda: bench.details.is_there("mask"))
+    window.session.looking.choose(look="slope", contours=True)
+    window.session.looking.add_section((10.0, 10.0), (40.0, 60.0))
+    window.wait_until(lambda: bench.looks.is_there)
+    first = window.session.runs[0].result
+    arrays = {name: weakref.ref(getattr(first, name)) for name in ("height_nm", "samples", "predicted")}
+    del first
+    window.reconstruct()
+    monkeypatch.setattr(window.session.undo_list, "_most_bytes", 0)
+    for run in window.session.runs:
+        window.session.delete_runs([run.id])  # the second deletion leaves no room for the first
+    del run
+
+    def held() -> list[str]:
+        gc.collect()
+        return [name for name, array in arrays.items() if array() is not None]
+
+    window.wait_until(lambda: held() == [])
+    assert window.session.undo_list.size > 0  # the second can still be brought back
 
 
 def test_a_dock_that_is_closed_in_a_run_lets_it_go_on_and_is_itself_given_back(

@@ -76,12 +76,24 @@ def test_a_section_is_drawn_moved_read_and_saved(window: Any, bump: Any, tmp_pat
     window.click(window.dock.reconstruct_panel.result_box.surface_button)
     window.wait_until(lambda: bool(window.surfaces))
     assert not view.layer.visible  # it would cut through the surface
+    window.wait_until(lambda: view.draped in window.viewer.layers)
+    starts, heights = view.draped.data[:, 0], result.height_nm * window.workbench.result.exaggeration
+    places = tuple(np.round(starts[:, 1:] / result.pixel_size_nm).astype(int).T)
+    lift = starts[:, 0] - heights[places]
+    step = np.abs(np.diff(heights, axis=0)).max()
+    assert np.ptp(lift) < step, "it lies on the surface, a little above it"
+    assert 0 < np.median(lift) < 0.02 * heights.shape[1] * result.pixel_size_nm
     window.click(window.dock.reconstruct_panel.result_box.map_button)
     assert view.layer.visible
+    assert view.draped not in window.viewer.layers
     box.table.selectRow(0)
     assert looking.active == "Section 1"
     window.qtbot.keyClick(box.table, Qt.Key.Key_Delete)
     assert [s.name for s in looking.sections] == ["Section 2"]
+    window.qtbot.keyClick(box.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert [s.name for s in looking.sections] == ["Section 1", "Section 2"]
+    box.table.selectRow(0)
+    window.qtbot.keyClick(box.table, Qt.Key.Key_Delete)
     window.viewer.layers.remove(view.layer)  # as the user may
     assert looking.sections == ()
     assert told == [] or all("Saved" in text for text in told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +14,9 @@ from napari_sem4d.session import Session
 from napari_sem4d.session.store.unsaved import left_behind
 from napari_sem4d.viewer import session_bench
 
-from .conftest import Window
+from .conftest import OpenWindow
 
 pytestmark = pytest.mark.gui
-
-OpenWindow = Callable[[], Window]
-
-
-@pytest.fixture
-def open_window(make_napari_viewer_proxy: Any, qtbot: Any, wait_until: Callable[..., None]) -> OpenWindow:
-    def open_window() -> Window:
-        viewer = make_napari_viewer_proxy()
-        dock_widget, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
-        return Window(viewer, dock_widget, dock, qtbot, wait_until)
-
-    return open_window
-
-
-def settle(window: Window) -> None:
-    """Wait until a session is opened and looks as it did."""
-    saving = window.workbench.saving
-    window.wait_until(lambda: not saving.is_opening and not saving.is_restoring and not window.workbench.busy)
-
-
-def wait_saved(window: Window) -> None:
-    saving = window.workbench.saving
-    window.wait_until(lambda: not saving.is_saving and not saving.has_changes)
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -67,7 +43,7 @@ def test_saved_and_opened_again_with_the_same_numbers_and_look(
     first.dock.show_step(0)
     choose(monkeypatch, tmp_path / "my scan")
     first.click(box.save_button)  # without a name it asks for one
-    wait_saved(first)
+    first.wait_saved()
     assert (box.name.text(), box.state.text()[:5]) == ("my scan", "saved")
     first.session.run_list.rename(1, "Renamed just before the end")
     first.viewer.close()
@@ -76,7 +52,7 @@ def test_saved_and_opened_again_with_the_same_numbers_and_look(
     folder = tmp_path / "my scan.sem4d"
     second.wait_until(lambda: not (folder / "lock.json").exists())
     second.drop([folder])
-    settle(second)
+    second.settle()
     workbench = second.workbench
     (run,) = second.session.runs
     assert workbench.shown_run is run
@@ -107,7 +83,7 @@ def test_without_its_images_results_open_and_find_brings_the_scan_back(
     window.reconstruct()
     box, saving = window.dock.data_panel.session_box, window.workbench.saving
     saving.save_as(tmp_path / "a.sem4d")
-    wait_saved(window)
+    window.wait_saved()
     window.dock.show_step(0)
     window.click(box.new_button)
     window.wait_until(lambda: len(window.viewer.layers) == 0 and not window.workbench.busy)
@@ -117,7 +93,7 @@ def test_without_its_images_results_open_and_find_brings_the_scan_back(
     choose(monkeypatch, tmp_path / "a.sem4d")
     window.wait_until(lambda: not (tmp_path / "a.sem4d" / "lock.json").exists())
     window.click(box.open_button)
-    settle(window)
+    window.settle()
     assert window.workbench.shown_run is window.session.runs[0]
     assert len(window.surfaces) == 1
     assert window.workbench.scan.layers == []
@@ -131,7 +107,7 @@ def test_without_its_images_results_open_and_find_brings_the_scan_back(
     choose(monkeypatch, tmp_path / "archive")
     window.click(box.find_button)
     window.wait_until(lambda: not saving.absent)
-    settle(window)
+    window.settle()
     assert box.missing.texts == ()
     assert len(window.workbench.scan.layers) == 4
     window.reconstruct()
@@ -146,14 +122,14 @@ def test_what_has_no_name_is_kept_and_offered(
     window.session.set_setup(bump.setup)
     window.reconstruct()
     saving = window.workbench.saving
-    wait_saved(window)
+    window.wait_saved()
     assert saving.folder is not None
     assert saving.folder.path.parent == unsaved_sessions
     assert left_behind() == ()  # it is open
     lost = tmp_path / "copy"  # as a window leaves it that is killed now
     shutil.copytree(saving.folder.path, lost)
     saving.save_as(tmp_path / "named.sem4d")
-    wait_saved(window)
+    window.wait_saved()
     window.wait_until(lambda: not list(unsaved_sessions.iterdir()))
     (lost / "lock.json").unlink()
     lost.rename(unsaved_sessions / "lost.sem4d")
@@ -164,7 +140,7 @@ def test_what_has_no_name_is_kept_and_offered(
     (offer,) = other.workbench.saving.offers
     assert "1 run" in offer.words
     other.click(next(b for b in box.findChildren(type(box.open_button)) if b.text() == "Open"))
-    settle(other)
+    other.settle()
     assert other.session.runs[0].result.height_nm.tobytes() == window.session.runs[0].result.height_nm.tobytes()
     assert box.name.text() == "Session without a name"
 
@@ -173,7 +149,7 @@ def test_what_has_no_name_is_kept_and_offered(
     other.wait_until(lambda: other.workbench.saving.in_use is not None)
     assert box.question.isVisibleTo(box)
     other.click(box.copy_button)
-    settle(other)
+    other.settle()
     assert other.workbench.saving.name == ""
     assert isinstance(other.session, Session)
     assert len(other.session.runs) == 1

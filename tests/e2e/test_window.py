@@ -323,8 +323,13 @@ def test_map_and_surface_take_turns(window: Any, bump: Any, tmp_path: Path) -> N
     assert window.workbench.result.height.visible
     assert window.viewer.dims.nsteps[1] == 1  # a surface in the list would give a z slider that blanks the images
     window.viewer.dims.ndisplay = 3  # napari's own button
-    assert len(window.surfaces) == 1
-    assert box.surface_button.isChecked()
+    window.wait_until(lambda: len(window.surfaces) == 1 and box.surface_button.isChecked())
+    window.viewer.dims.ndisplay = 2
+    window.viewer.dims.ndisplay = 3
+    window.viewer.dims.ndisplay = 2  # sooner than the surface can come
+    window.wait_until(lambda: not window.workbench.result.is_changing)
+    assert window.surfaces == []
+    assert window.workbench.result.height.visible
 
 
 def test_stretching_z_leaves_heights_true(window: Any, bump: Any, tmp_path: Path) -> None:
@@ -335,7 +340,7 @@ def test_stretching_z_leaves_heights_true(window: Any, bump: Any, tmp_path: Path
     slider.setValue(slider.maximum())
     window.wait_until(lambda: surface.scale[0] == 1000)
     assert np.allclose(surface.data[2], result.height_nm.ravel())
-    assert "z × 1000" in surface.name
+    window.wait_until(lambda: "z × 1000" in surface.name)
     assert window.dock.reconstruct_panel.result_box.look_box.exaggeration_label.text() == "× 1000"
 
 

@@ -229,3 +229,21 @@ def test_the_table_goes_into_a_spreadsheet_with_all_digits() -> None:
         ["Step", "3", "2", "0.1", "nm", "", "", ""],
         ["Sq", "3", "1.23456789", "0.5", "nm", "0.4", "0.25", "root mean square height; F plane"],
     ]
+
+
+def test_a_cleared_table_and_removed_sections_come_back() -> None:
+    from napari_sem4d.session import Session
+
+    session = Session()
+    measuring, looking = session.measuring, session.looking
+    measuring.add(Read((("Rise", Figure(1.0, 0.1, "nm")),)), 1)
+    session.clear_figures()
+    measuring.add(Read((("Slope", Figure(2.0, 0.1, "nm")),)), 1)
+    first = looking.add_section((1.0, 2.0), (3.0, 4.0))
+    second = looking.add_section((1.0, 2.0), (5.0, 6.0))
+    session.remove_sections([first.name])
+    assert looking.sections == (second,)
+    assert session.undo_list.undo() == "the deletion of Section 1"
+    assert looking.sections == (first, second)
+    session.undo_list.undo()
+    assert [line.name for line in measuring.lines] == ["Rise", "Slope"]

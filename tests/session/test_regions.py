@@ -89,12 +89,27 @@ def test_deleted_regions_come_back_to_their_places_in_the_list() -> None:
     session.delete_regions(ids[1:3])
     session.regions.rename(ids[0], "kept")
     assert names(session.regions) == ["kept", "Region 4"]
-    assert session.deletions.last == "Region 2, Region 3"
-    assert session.deletions.undo()
+    assert session.undo_list.undo() == "the new name of Region 1"
+    assert session.undo_list.undo() == "the deletion of Region 2, Region 3"
     assert [region.id for region in session.regions.all] == ids
-    assert session.deletions.undo() == ""
     session.delete_regions([ids[3]])  # the active one
     assert session.region is None
+
+
+def test_what_is_done_to_regions_is_undone_step_by_step() -> None:
+    session = Session()
+    session.set_series(SemSeries.from_arrays(np.ones((1, 4, *SHAPE), np.uint16), pixel_size_nm=20.0))
+    region = session.add_region(LEFT)
+    session.regions.move(region.id, RIGHT, SHAPE)
+    session.regions.rename(region.id, "grain")
+    session.method = "vift"  # a setting, not a change of the region
+    assert session.undo_list.undo() == "the new name of Region 1"
+    assert session.undo_list.undo() == "the move of Region 1"
+    (back,) = session.regions.all
+    assert (back.name, back.area, back.settings.method) == ("Region 1", LEFT, "vift")
+    assert session.undo_list.undo() == "drawing Region 1"
+    assert session.regions.all == ()
+    assert session.undo_list.undo() == "", "an undo is no change that could be undone"
 
 
 def test_regions_live_as_long_as_the_scan() -> None:
@@ -108,5 +123,5 @@ def test_regions_live_as_long_as_the_scan() -> None:
     assert names(session.regions) == ["Region 1"]
     session.set_series(SemSeries.from_arrays(np.ones((1, 4, *SHAPE), np.uint16), pixel_size_nm=20.0))
     assert session.regions.all == ()
-    assert session.deletions.last == ""
+    assert session.undo_list.last == ""
     assert session.method == "photometric"  # of the whole image, which was chosen when the second region went

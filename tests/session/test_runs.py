@@ -12,7 +12,7 @@ import pytest
 from napari_sem4d.model import HeightMap, Region, SemSeries
 from napari_sem4d.session import Run, Session
 from napari_sem4d.session.areas import Area
-from napari_sem4d.session.deletions import Deletions
+from napari_sem4d.session.undo_list import UndoList
 
 SHAPE = (40, 60)
 
@@ -85,7 +85,7 @@ def test_deleted_runs_come_back_in_their_order(session: Session) -> None:
     going_on = session.start_run()
     session.delete_runs([runs[0].id, runs[1].id, going_on.id])
     assert [run.id for run in session.runs] == [3, 4]  # what is going on has to be cancelled first
-    session.deletions.undo()
+    session.undo_list.undo()
     assert session.runs[:2] == tuple(runs[:2])
     session.delete_runs([runs[2].id])
     session.cancel_run(going_on.id)
@@ -95,7 +95,7 @@ def test_deleted_runs_come_back_in_their_order(session: Session) -> None:
 
 
 def test_memory_of_deleted_runs_is_given_back(session: Session) -> None:
-    session.deletions = Deletions(most_bytes=0)
+    session.undo_list = UndoList(most_bytes=0)
     arrays = []
     for _ in range(2):
         run = reconstructed(session)
@@ -104,11 +104,11 @@ def test_memory_of_deleted_runs_is_given_back(session: Session) -> None:
         del run
     gc.collect()
     assert [array() is None for array in arrays] == [True, False]  # the last one can always come back
-    assert session.deletions.size > 7 * 40 * 60 * 4  # height, sigma, brightness and four images
-    session.deletions.forget()
+    assert session.undo_list.size > 7 * 40 * 60 * 4  # height, sigma, brightness and four images
+    session.undo_list.forget()
     gc.collect()
     assert arrays[1]() is None
-    assert session.deletions.undo() == ""
+    assert session.undo_list.undo() == ""
 
 
 def test_runs_of_an_earlier_session_keep_their_ids(session: Session) -> None:

@@ -86,7 +86,7 @@ def test_a_deleted_shape_deletes_its_region_until_undo(drawn: DrawnRegions, sess
     layer.selected_data = {1}
     layer.remove_selected()
     assert [region.name for region in session.regions.all] == ["Region 1", "Region 3"]
-    session.deletions.undo()
+    session.undo_list.undo()
     assert names(drawn) == ["Region 1", "Region 2", "Region 3"]
     np.testing.assert_allclose(layer.data[1], BOX + 20, atol=1e-3)
     session.delete_regions([1, 2, 3])

@@ -187,13 +187,14 @@ class Afm:
         self.changed.emit()
 
     def restore(self, kept: AfmSnapshot | None) -> None:
-        """Take the map of an earlier session with its place, or none; what was found is to be found again."""
+        """Take the map of an earlier session with its place and what was found, or none."""
         self.remove()
         if kept is None:
             return
         self.name, self.channels, self.channel = kept.name, kept.channels, kept.channel
         self.orientation, self.levelling, self.options = kept.orientation, kept.levelling, kept.options
         self.raw, self.reference, self.place = kept.raw, kept.reference, kept.place
+        self.check = kept.check
         self.changed.emit()
         self.moved.emit()
 

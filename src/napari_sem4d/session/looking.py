@@ -184,6 +184,11 @@ class Looking:
             self.active = self.active if self.section is not None else (kept[-1].name if kept else "")
             self.sections_changed.emit()
 
+    def put_back(self, sections: tuple[Section, ...], active: str) -> None:
+        """Take sections that were there before in place of those that are there now."""
+        self.sections, self.active = sections, active
+        self.sections_changed.emit()
+
     # Saving --------------------------------------------------------------------------------------------------
 
     def as_plain(self) -> dict[str, Any]:

@@ -290,6 +290,19 @@ class Measuring:
             self.profile, self.profile_conditions = read.profile, read.conditions
         self.changed.emit()
 
+    @property
+    def figures(self) -> tuple[tuple[Line, ...], Profile | None, str]:
+        """The table and the last profile, for :meth:`put_back`."""
+        return self.lines, self.profile, self.profile_conditions
+
+    def put_back(self, figures: tuple[tuple[Line, ...], Profile | None, str]) -> None:
+        """Put figures that were there before in front of those that are there now."""
+        lines, profile, conditions = figures
+        self.lines = lines + self.lines
+        if self.profile is None:
+            self.profile, self.profile_conditions = profile, conditions
+        self.changed.emit()
+
     def clear(self) -> None:
         """Empty the table; marks stay."""
         self.lines, self.profile, self.profile_conditions = (), None, ""

@@ -178,6 +178,12 @@ class Regions:
         self._regions = tuple(regions)
         self.changed.emit()
 
+    def put_as_it_was(self, old: DrawnRegion) -> None:
+        """Give a region its old place and name back; its settings stay."""
+        region = self.get(old.id)
+        if region is not None:
+            self._put(replace(old, settings=region.settings))
+
     def restore(self, regions: Iterable[DrawnRegion], active_id: int, whole: RunSettings) -> None:
         """Take the regions of an earlier session in place of all that there are."""
         self._regions = tuple(regions)

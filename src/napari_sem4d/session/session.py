@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
@@ -12,16 +13,18 @@ from napari_sem4d.model.methods import METHOD_WORDS
 from napari_sem4d.session.afm import Afm
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found, azimuths_of, same_hardware
-from napari_sem4d.session.deletions import Deletions, result_bytes
 from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.looking import Looking
 from napari_sem4d.session.measuring import Levelling, Measuring
 from napari_sem4d.session.references import Place, Reference
+from napari_sem4d.session.region_changes import RegionChanges
 from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
 from napari_sem4d.session.scan_names import scan_name, series_name
+from napari_sem4d.session.simulation import Simulating
 from napari_sem4d.session.time_study import TimeStudy
+from napari_sem4d.session.undo_list import UndoList, result_bytes
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
@@ -51,7 +54,8 @@ class Session:
         self.setup_is_proposed = True
         self.regions = Regions()
         self.regions.changed.connect(self._tell_region)
-        self.deletions = Deletions()
+        self.undo_list = UndoList()
+        self._region_changes = RegionChanges(self.regions, self.undo_list)
         self.reference = Reference.usual("pyramid")
         self.marks: Mapping[Place, Area] = {}
         self.found: Found | None = None
@@ -60,6 +64,7 @@ class Session:
         self.run_list = Runs()
         self.run_list.changed.connect(self._tell_run)
         self.time_study = TimeStudy()
+        self.simulating = Simulating()
         self.afm = Afm(self)
 
     # The scan ---------------------------------------------------------------------------------------------
@@ -80,7 +85,7 @@ class Session:
         self.grouping_problem = ""
         self._forget_marks()
         self.regions.clear()
-        self.deletions.forget()
+        self.undo_list.forget()
         keep = (
             self.setup is not None
             and not self.setup_is_proposed
@@ -128,9 +133,9 @@ class Session:
             self.run_list.give_up()
             self.series = cropped
             self._forget_marks()
-            self.deletions.forget()  # of regions at other pixels
             rows, columns = series.region.row_start - crop.row_start, series.region.column_start - crop.column_start
             self.regions.shift(rows, columns, cropped.frame_shape)
+            self.undo_list.forget()  # of regions at other pixels
             self.series_changed.emit()
             self.calibration_changed.emit()
 
@@ -148,15 +153,17 @@ class Session:
         self.setup, self.setup_is_proposed = snapshot.setup, snapshot.setup_is_proposed
         self.reference, self.marks, self.found = snapshot.reference, snapshot.marks, snapshot.found
         self.measuring.restore(snapshot.tool, snapshot.measuring_marks, snapshot.settings, snapshot.lines)
-        self.deletions.forget()
         self.series_changed.emit()
         self.regions.restore(snapshot.regions, snapshot.active_region, snapshot.whole_settings)
+        self.undo_list.forget()
         self.calibration_changed.emit()
         self.setup_changed.emit()
         if snapshot.looking:
             self.looking.take_plain(snapshot.looking)
         self.run_list.put_in(snapshot.runs)
         self.afm.restore(snapshot.afm)
+        self.simulating.restore(snapshot.simulation)
+        self.time_study.restore(snapshot.time_study)
 
     # What to reconstruct, and with which hardware ------------------------------------------------------------
 
@@ -278,11 +285,25 @@ class Session:
         return self.regions.add(area, self.frame_shape, name)
 
     def delete_regions(self, region_ids: Iterable[int]) -> None:
-        """Take regions out of the list; their runs stay, and :attr:`deletions` brings them back."""
+        """Take regions out of the list; their runs stay, and :attr:`undo_list` brings them back."""
         taken = self.regions.take_out(region_ids)
         if taken:
             names = ", ".join(region.name for _, region in taken)
-            self.deletions.note(names, lambda: self.regions.put_back(taken))
+            self.undo_list.note(f"the deletion of {names}", lambda: self.regions.put_back(taken))
+
+    def clear_figures(self) -> None:
+        """Empty the table of measurements; :attr:`undo_list` brings it back."""
+        kept = self.measuring.figures
+        self.measuring.clear()
+        self.undo_list.note("the clearing of the table", partial(self.measuring.put_back, kept))
+
+    def remove_sections(self, names: Sequence[str] | None = None) -> None:
+        """Drop some sections, all of them by default; :attr:`undo_list` brings them back."""
+        kept, active = self.looking.sections, self.looking.active
+        self.looking.remove_sections(names)
+        gone = ", ".join(section.name for section in kept if section not in self.looking.sections)
+        if gone:
+            self.undo_list.note(f"the deletion of {gone}", partial(self.looking.put_back, kept, active))
 
     def set_level_region(self, region: Region | None) -> None:
         """Take a rectangle as level ground, or none, for the active region or else for the whole image."""
@@ -432,11 +453,12 @@ class Session:
         )
 
     def delete_runs(self, run_ids: Iterable[int]) -> None:
-        """Take ended runs out of the list; :attr:`deletions` brings them back."""
+        """Take ended runs out of the list; :attr:`undo_list` brings them back."""
         taken = self.run_list.take_out(run_ids)
         if taken:
             names = taken[0].label if len(taken) == 1 else f"{len(taken)} runs"
-            self.deletions.note(names, lambda: self.run_list.put_in(taken), result_bytes(taken))
+            undo = partial(self.run_list.put_in, taken)
+            self.undo_list.note(f"the deletion of {names}", undo, result_bytes(taken))
 
     def runs_of(self, region_id: int) -> tuple[Run, ...]:
         """Return the runs of a region of the open scan, oldest first; of the whole image for the id 0."""

@@ -338,6 +338,11 @@ class Simulating:
             self.simulation = simulation
         self.changed.emit()
 
+    def restore(self, simulation: Simulation | None) -> None:
+        """Take the images of an earlier session, or none."""
+        self.simulation = simulation
+        self.changed.emit()
+
     def forget(self) -> None:
         """Let go of the images."""
         self.simulation = None

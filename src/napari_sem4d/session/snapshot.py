@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sem4d.model import HeightMap, SemSeries, Setup
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session.afm import Afm, MapLevelling, Orientation
-from napari_sem4d.session.afm_check import Options
+from napari_sem4d.session.afm_check import Check, Options
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.calibration import Found
 from napari_sem4d.session.measuring import Line, Mark, Settings, Spot, Tool
@@ -17,19 +17,21 @@ from napari_sem4d.session.references import Place, Reference
 from napari_sem4d.session.regions import DrawnRegion
 from napari_sem4d.session.run import Run
 from napari_sem4d.session.run_settings import RunSettings
+from napari_sem4d.session.time_study import TimeFindings
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
     from napari_sem4d.session.session import Session
+    from napari_sem4d.session.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AfmSnapshot:
-    """The AFM map and its place; what a comparison found is found again.
+    """The AFM map, its place, and what a comparison found.
 
     Attributes
     ----------
-    name, channels, channel, orientation, levelling, raw, reference, place, options
+    name, channels, channel, orientation, levelling, raw, reference, place, options, check
         As in :class:`Afm`.
     """
 
@@ -42,6 +44,7 @@ class AfmSnapshot:
     reference: HeightMap
     place: PlaneTransform | None
     options: Options
+    check: Check | None = None
 
     @classmethod
     def of(cls, afm: Afm) -> AfmSnapshot | None:
@@ -50,7 +53,7 @@ class AfmSnapshot:
             return None
         return cls(
             afm.name, afm.channels, afm.channel, afm.orientation, afm.levelling, afm.raw, afm.reference, afm.place,
-            afm.options,
+            afm.options, afm.check,
         )  # fmt: skip
 
 
@@ -73,6 +76,9 @@ class Snapshot:
     looking : mapping
         What :meth:`Looking.as_plain` says; empty leaves it as it is.
     afm : AfmSnapshot or None
+    simulation : Simulation or None
+        The last one that ended well.
+    time_study : TimeFindings or None
     """
 
     series: SemSeries | None = None
@@ -92,6 +98,8 @@ class Snapshot:
     lines: tuple[Line, ...] = ()
     looking: Mapping[str, Any] = field(default_factory=dict)
     afm: AfmSnapshot | None = None
+    simulation: Simulation | None = None
+    time_study: TimeFindings | None = None
 
     @classmethod
     def of(cls, session: Session) -> Snapshot:
@@ -115,6 +123,8 @@ class Snapshot:
             lines=measuring.lines,
             looking=session.looking.as_plain(),
             afm=AfmSnapshot.of(session.afm),
+            simulation=session.simulating.simulation,
+            time_study=session.time_study.findings,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 
 KIND_WORDS: dict[ObjectKind, str] = {"islands": "Islands", "pits": "Pits", "grains": "Grains"}
 FOLDS = (1, 2, 3, 4, 6)
+_UNTOUCHED: tuple[ObjectKind, bool, int] = ("islands", False, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeFindings:
+    """A time study at one moment, to be kept; the attributes are those of :class:`TimeStudy`."""
+
+    kind: ObjectKind
+    apart: bool
+    fold: int
+    log: LogFile | None
+    found: MovieKinetics | None
+    run_id: int
+    law_span: tuple[int, int] | None
+    law: GrowthLaw | None
+    forecast: HeightSeries | None
+    selected: int
 
 
 class TimeStudy:
@@ -49,9 +67,7 @@ class TimeStudy:
     selection_changed: ClassVar[Signal] = Signal(int, description="Another track is looked at")
 
     def __init__(self) -> None:
-        self.kind: ObjectKind = "islands"
-        self.apart = False
-        self.fold = 1
+        self.kind, self.apart, self.fold = _UNTOUCHED
         self.log: LogFile | None = None
         self.found: MovieKinetics | None = None
         self.run_id = 0
@@ -114,3 +130,21 @@ class TimeStudy:
         self.found, self.forecast, self.law, self.law_span, self.run_id = None, None, None, None, 0
         self.changed.emit()
         self.select(0)
+
+    @property
+    def findings(self) -> TimeFindings | None:
+        """Everything, to be kept; None while nothing was chosen or found."""
+        untouched = self.log is None and self.found is None and (self.kind, self.apart, self.fold) == _UNTOUCHED
+        return None if untouched else TimeFindings(**{f.name: getattr(self, f.name) for f in fields(TimeFindings)})
+
+    def restore(self, kept: TimeFindings | None) -> None:
+        """Take back what was kept, or begin anew."""
+        self.kind, self.apart, self.fold = _UNTOUCHED
+        self.log = None
+        self.forget()
+        if kept is not None:
+            for f in fields(kept):
+                if f.name != "selected":
+                    setattr(self, f.name, getattr(kept, f.name))
+            self.changed.emit()
+            self.select(kept.selected)

@@ -317,6 +317,18 @@ class AfmBench:
 
         self._compute(doing, work, take, "compare the maps")
 
+    def show_findings(self) -> None:
+        """Show what a comparison of an earlier session found, if it is about the shown result."""
+        found, name = self.afm.check, self.afm.name
+        if found is None or found.result is not self._result:
+            return
+
+        def take(layers: CheckLayers) -> None:
+            if self.afm.check is found:
+                self.view.take_check(layers, quietly=True)
+
+        self._compute("Showing the comparison …", lambda progress, stop: check_layers(found, name), take, "show it")
+
     def use_z_scale(self, reference_sigma: float = math.nan) -> bool:
         """Put the AFM's z scale into the setup and reconstruct; False, and the user is told, if that cannot be.
 

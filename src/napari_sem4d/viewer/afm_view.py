@@ -129,9 +129,11 @@ class AfmView:
 
     # The comparison ------------------------------------------------------------------------------------------
 
-    def take_check(self, layers: CheckLayers) -> None:
-        """Show what a comparison found, in the look that there was."""
-        look: Look = "blend" if self.look == "none" else self.look
+    def take_check(self, layers: CheckLayers, *, quietly: bool = False) -> None:
+        """Show what a comparison found, in the look that there was; ``quietly`` leaves the display as it is."""
+        look: Look = "blend" if self.look == "none" and not quietly else self.look
+        if quietly and self._is_3d:
+            look = "none"
         self.forget_check()
         self.layers, self._whole = layers, layers.matched.data
         self.set_look(look)

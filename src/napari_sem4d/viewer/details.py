@@ -106,6 +106,7 @@ class Details:
         """Take everything out: another result comes."""
         for detail in tuple(self._wanted):
             self.hide(detail)
+        self._view = None
 
     def show_residual_in(self, sigma: bool) -> None:
         """Show the residual in standard deviations of the noise, or in grey levels."""

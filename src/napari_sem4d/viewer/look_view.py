@@ -40,6 +40,7 @@ _MOST_PIECES = 20_000
 _LINE_COLORS = WHITE, BLACK  # on maps that begin with a dark colour, on others
 _DARK_MAPS = ("plasma", HEIGHT_COLORMAP)
 _LINE_WIDTH = 1 / 500  # of the width of the map
+_AXIS = "z scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ class LookView:
 
     def _follow_result(self) -> None:
         view = self._bench.result
-        if view is not None and view is not self._followed:
-            self._followed = view
+        before, self._followed = self._followed, view
+        if view is not None and view is not before:
             view.display_changed.connect(self._follow_display)
             view.stretched.connect(self.refresh)
             view.frame_changed.connect(self.refresh)
@@ -184,13 +185,13 @@ class LookView:
         if view is None:
             return
         if not self._looking.style.z_axis:
-            view.accompany(())
+            view.accompany(_AXIS, ())
             return
         if self._axis is None:
             self._axis = ZAxis()
         heights = view.heights
         self._axis.stand_by(view.mesh, heights.origin_nm, heights.width_nm, view.exaggeration, heights.unit)
-        view.accompany(self._axis.layers)
+        view.accompany(_AXIS, self._axis.layers)
 
     def _follow_display(self, is_3d: bool) -> None:
         view = self._bench.result

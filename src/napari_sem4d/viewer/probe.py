@@ -39,6 +39,10 @@ class Probe:
         self._bounds: tuple[HeightMap, tuple[float, float] | None] | None = None
         viewer.mouse_move_callbacks.append(self.follow_mouse)
         viewer.events.status.connect(self._speak)
+        workbench.result_shown.connect(self._follow_result)
+
+    def _follow_result(self) -> None:
+        self._bounds = None  # of a map that has gone, perhaps: a deleted run gives its memory back
 
     def follow_mouse(self, viewer: Any, event: Any) -> None:
         """Read the place of a mouse event, of which position and direction of view count."""

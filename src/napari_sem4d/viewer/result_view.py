@@ -75,7 +75,7 @@ class ResultView(QObject):
         self.is_at_rest = True
         self._hidden_in_3d: list[Layer] = list(hidden)
         self.is_converging = False
-        self._companions: tuple[Layer, ...] = ()
+        self._companions_of: dict[str, tuple[Layer, ...]] = {}
         self._discarded = False
         self._swapping = False
         self._refining: Computation[Mesh] | None = None
@@ -365,13 +365,24 @@ class ResultView(QObject):
         self.colors.show_bars()
         self.display_changed.emit(self.is_3d)
 
-    def accompany(self, layers: Sequence[Layer]) -> None:
-        """Show other layers (z, y, x) beside the surface: like it they are in the viewer only in 3D."""
-        gone = [layer for layer in self._companions if layer not in layers]
-        self._companions = tuple(layers)
+    def accompany(self, whose: str, layers: Sequence[Layer]) -> None:
+        """Show other layers (z, y, x) beside the surface: like it they are in the viewer only in 3D.
+
+        Parameters
+        ----------
+        whose : str
+            Those that were shown under the same name before go.
+        layers : sequence of Layer
+        """
+        gone = [layer for layer in self._companions_of.get(whose, ()) if layer not in layers]
+        self._companions_of[whose] = tuple(layers)
         take_out(self._viewer, gone)
         if self.is_3d and self._surface_is_shown:
             self._add_companions()
+
+    @property
+    def _companions(self) -> tuple[Layer, ...]:
+        return tuple(layer for layers in self._companions_of.values() for layer in layers)
 
     def _add_companions(self) -> None:
         if not self._surface_is_shown:

@@ -26,6 +26,10 @@ _LINE_WIDTH = 1 / 220  # of the longer side of the map
 _BAR_LENGTH = 1 / 40
 _STROKES = 3  # of a section
 _SHORTEST_PX = 2.0
+_ON_SURFACE = "Sections on the surface"
+_LIFT = 1 / 250  # of the longer side of the map, above the surface, which has fewer corners than the line
+_SEEN_ASLANT = 2.0
+_MOST_PIECES = 400  # of a line
 
 
 class SectionView:
@@ -40,7 +44,8 @@ class SectionView:
 
     Attributes
     ----------
-    layer : Vectors or None
+    layer, draped : Vectors or None
+        The lines on the map, and on the surface.
     is_drawing : bool
         Whether dragging the mouse on the map draws and moves sections.
     found : tuple of SectionHeights
@@ -55,6 +60,7 @@ class SectionView:
         self._looking = workbench.session.looking
         self._series = workbench.session.series
         self.layer: Vectors | None = None
+        self.draped: Vectors | None = None
         self.is_drawing = False
         self.found: tuple[SectionHeights, ...] = ()
         self._read: dict[Section, SectionHeights | None] = {}
@@ -97,6 +103,7 @@ class SectionView:
         if shown is None:
             self.found = ()
         self._show_lines()
+        self._drape()
         self.changed.emit()
 
     def _afm_on(self, shown: HeightMap | None) -> NDArray[np.float32] | None:
@@ -105,9 +112,11 @@ class SectionView:
 
     def _follow_result(self) -> None:
         view = self._bench.result
-        if view is not None and view is not self._followed:
-            self._followed = view
+        before, self._followed = self._followed, view
+        if view is not None and view is not before:
             view.frame_changed.connect(self.refresh)
+            view.display_changed.connect(self._drape)
+            view.stretched.connect(self._drape)
         self.refresh()
 
     def _follow_scan(self) -> None:
@@ -160,7 +169,24 @@ class SectionView:
     def _note_removal(self, event: Any) -> None:
         if event.value is self.layer and self.layer is not None:  # by the user; ours is forgotten before it goes
             self.layer = None
-            self._looking.remove_sections()
+            self._bench.session.remove_sections()
+
+    def _drape(self, is_3d: bool | None = None) -> None:
+        """Lay the lines over the surface in 3D, where the mouse draws none: there is time to make them anew."""
+        view = self._bench.result
+        if view is None or not view.is_3d:
+            return
+        lines, colors = _draped(self.found, view)
+        if not len(lines):
+            view.accompany(_ON_SURFACE, ())
+            return
+        if self.draped is None:
+            settings: dict[str, Any] = {"axis_labels": ("z", "y", "x"), "units": ("nm",) * 3}
+            self.draped = Vectors(lines, vector_style="line", name=_ON_SURFACE, opacity=1.0, ndim=3, **settings)
+        self.draped.data = lines
+        self.draped.edge_color = colors
+        self.draped.edge_width = view.heights.width_nm * _LINE_WIDTH * _SEEN_ASLANT
+        view.accompany(_ON_SURFACE, [self.draped])
 
     # The mouse -----------------------------------------------------------------------------------------------
 
@@ -254,6 +280,24 @@ def _strokes(sections: tuple[Section, ...], view: ResultView) -> NDArray[np.floa
         across = np.array([-way[1], way[0]]) / max(float(np.hypot(*way)), 1e-9) * half_bar
         strokes += [(start, way), (start - across, 2 * across), (end - across, 2 * across)]
     return np.array(strokes).reshape(-1, 2, 2)
+
+
+def _draped(found: tuple[SectionHeights, ...], view: ResultView) -> tuple[NDArray[np.float64], list[str]]:
+    """Start and way (z, y, x) in nm, z stretched, of the pieces (n, 2, 3) of lines over the surface; their colours."""
+    pixel, lift = view.heights.pixel_size_nm, view.heights.width_nm * _LIFT
+    pieces, colors = [np.zeros((0, 2, 3))], []
+    for heights in found:
+        section, profile = heights.section, heights.profile
+        step = max(1, len(profile.height) // _MOST_PIECES)
+        share = profile.distance_nm[::step] / profile.distance_nm[-1]
+        start, end = np.array(section.start) * pixel, np.array(section.end) * pixel
+        place = start + share[:, None] * (end - start)
+        line = np.column_stack([profile.height[::step] * view.exaggeration + lift, place])
+        piece = np.stack([line[:-1], np.diff(line, axis=0)], axis=1)
+        piece = piece[np.isfinite(piece).all(axis=(1, 2))]
+        pieces.append(piece)
+        colors += [section.color] * len(piece)
+    return np.concatenate(pieces), colors
 
 
 def _plus(place: Corner, by: NDArray[np.float64]) -> Corner:

@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,18 +18,18 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from napari_sem4d.model import InputError, SemSeries
 from napari_sem4d.session import Run
 from napari_sem4d.session.snapshot import Snapshot
-from napari_sem4d.session.store.decode import read_again
 from napari_sem4d.session.store.document import SessionDocument
-from napari_sem4d.session.store.folder import SUFFIX, SessionFolder, check_session
-from napari_sem4d.session.store.inputs import Finder, Hashes, check_found
+from napari_sem4d.session.store.folder import SUFFIX, SessionFolder
+from napari_sem4d.session.store.inputs import Finder, Hashes
 from napari_sem4d.session.store.lock import SessionInUse
 from napari_sem4d.session.store.unsaved import LeftBehind, forget, is_unsaved, left_behind, new_unsaved
 from napari_sem4d.session.store.view_state import ViewState
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.opening import Opened as OpenedScan
-from napari_sem4d.viewer.opening import opened_series
+from napari_sem4d.viewer.session_reading import Fetched, fetch, find_again
+from napari_sem4d.viewer.session_restoring import SessionRestoring
 from napari_sem4d.viewer.turns import is_closed
-from napari_sem4d.viewer.view_state import give_camera, give_layers_look, view_state_of
+from napari_sem4d.viewer.view_state import view_state_of
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
 
 if TYPE_CHECKING:
@@ -42,17 +41,6 @@ LATEST_MS = 60_000
 """When changes are saved: so long after the last one, after a finished run, and after the first one at the latest."""
 _LOOK_AGAIN_MS = 30
 _LOG = logging.getLogger("napari_sem4d")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fetched:
-    """A session that was read, with the layers of its scan."""
-
-    folder: SessionFolder
-    snapshot: Snapshot
-    document: SessionDocument
-    problems: tuple[str, ...]
-    scan: OpenedScan | None
 
 
 class SessionBench:
@@ -98,15 +86,15 @@ class SessionBench:
         self._changes = 0
         self._saved_changes = 0
         self._not_later_s = 0.0
-        self._restoring = False
-        self._look: ViewState | None = None
-        self._showing = False
         self._last_view: ViewState | None = None
+        self._whole: Snapshot | None = None
+        self._restored = SessionRestoring(viewer, workbench, self._when, self._key, self.changed.emit)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(partial(_call, weakref.WeakMethod(self._save_changes)))
         self._follow_session()
         self._watch_window()
+        viewer.layers.events.removing.connect(self._note_removing)
         self._look_for_offers()
 
     # State ---------------------------------------------------------------------------------------------------
@@ -280,6 +268,9 @@ class SessionBench:
             session.measuring.changed,
             session.afm.changed,
             session.afm.moved,
+            session.simulating.changed,
+            session.time_study.changed,
+            session.time_study.selection_changed,
             session.looking.changed,
             session.looking.sections_changed,
         ):
@@ -295,7 +286,7 @@ class SessionBench:
             self._wait()
 
     def _note_change(self) -> None:
-        if self._restoring:
+        if self._restored.is_quiet:
             return
         if not self.has_changes:
             self._not_later_s = time.monotonic() + LATEST_MS / 1000
@@ -331,11 +322,11 @@ class SessionBench:
         if self._opening is not None:
             self._opening.cancel()
 
-        def read(progress: Progress, should_stop: ShouldStop) -> _Fetched:
+        def read(progress: Progress, should_stop: ShouldStop) -> Fetched:
             folder = SessionFolder(path.absolute(), self._hashes)
-            return _fetch(folder, take_over, copy, progress, should_stop)
+            return fetch(folder, take_over, copy, progress, should_stop)
 
-        def take(fetched: _Fetched) -> None:
+        def take(fetched: Fetched) -> None:
             if self._opening is not opening:
                 fetched.folder.release()
                 return
@@ -385,7 +376,7 @@ class SessionBench:
 
         def look(progress: Progress, should_stop: ShouldStop) -> list[tuple[SemSeries, OpenedScan]]:
             finder = Finder(place, hashes, (folder,), should_stop)
-            return [(scan, _find(scan, finder, folder)) for scan in absent]
+            return [(scan, find_again(scan, finder, folder)) for scan in absent]
 
         def take(found: list[tuple[SemSeries, OpenedScan]]) -> None:
             snapshot, open_scan = Snapshot.of(self._session), None
@@ -399,7 +390,15 @@ class SessionBench:
 
         self._workbench.task.start(look, take, "look for the images")
 
-    def _take(self, fetched: _Fetched, copy: bool) -> None:
+    def _restore(
+        self, snapshot: Snapshot, scan: OpenedScan | None, problems: tuple[str, ...], look: ViewState | None
+    ) -> None:
+        self.problems, self._last_view = problems, look
+        self._restored.restore(snapshot, scan, look)
+        self._changes = self._saved_changes = 0
+        self.changed.emit()
+
+    def _take(self, fetched: Fetched, copy: bool) -> None:
         if not copy:
             self.folder, self.saved_at = fetched.folder, fetched.document.saved.astimezone()
         self._restore(fetched.snapshot, fetched.scan, fetched.problems, fetched.document.view)
@@ -407,68 +406,10 @@ class SessionBench:
             self._note_change()
         self._look_for_offers()
 
-    def _restore(
-        self, snapshot: Snapshot, scan: OpenedScan | None, problems: tuple[str, ...], look: ViewState | None
-    ) -> None:
-        workbench = self._workbench
-        self.problems, self._look, self._last_view = problems, look, look
-        self._restoring = self._showing = True
-        try:
-            workbench.forget_result()
-            workbench.afm.remove()
-            if scan is not None:
-                workbench.opening.bring(scan.layers, scan.limits)
-            else:
-                workbench.opening.bring((), {})
-            if snapshot.series is None and self._session.series is None:
-                workbench.set_busy("")
-            self._session.restore(snapshot)
-            self._changes = self._saved_changes = 0
-        finally:
-            self._restoring = False
-        self.changed.emit()
-        self._when(lambda: not workbench.busy, self._show_rest)
-
-    def _show_rest(self) -> None:
-        """Show AFM map and result, when the scan is in the viewer."""
-        afm, workbench, look = self._session.afm, self._workbench, self._look
-        self._restoring = True
-        try:
-            if afm.reference is not None:
-                workbench.afm.view.show_map(afm.reference, afm.name)
-        finally:
-            self._restoring = False
-        wanted = 0 if look is None else look.shown_run
-        run = self._session.run_list.get(wanted)
-        if run is None or run.result is None:  # saved before it was shown
-            run, self._look = self._session.last_result, None
-        if run is not None:
-            workbench.show_run(run)
-            self._when(lambda: workbench.shown_run is run, self._give_look)
-        else:
-            self._look = look
-            self._give_look()
-
-    def _give_look(self) -> None:
-        look, result = self._look, self._workbench.result
-        if look is not None:
-            if result is not None and look.exaggeration is not None and result.exaggeration != look.exaggeration:
-                result.set_exaggeration(look.exaggeration)
-            self._viewer.dims.ndisplay = look.displayed_dimensions
-            give_layers_look(self._viewer, look, self._key)
-        self._when(lambda: True, self._end_showing)
-
-    def _end_showing(self) -> None:
-        look, self._look, self._showing = self._look, None, False
-        if look is not None:
-            give_layers_look(self._viewer, look, self._key)  # turning to 2D shows images again, a turn later
-            give_camera(self._viewer, look)
-        self.changed.emit()
-
     @property
     def is_restoring(self) -> bool:
         """Whether the window does not look yet as it did when the session was saved."""
-        return self._showing
+        return self._restored.is_going_on
 
     # Leaving -------------------------------------------------------------------------------------------------
 
@@ -483,6 +424,15 @@ class SessionBench:
             folder = _new_place(self._hashes)
         _finish(folder, snapshot if wanted else None, self._view())
 
+    def _note_removing(self, event: object = None) -> None:
+        # viewer.close() takes all layers out and then closes, in one turn: what views let go of then is no deletion
+        if self._whole is None:
+            self._whole = Snapshot.of(self._session)
+            self._when(lambda: True, self._forget_whole)
+
+    def _forget_whole(self) -> None:
+        self._whole = None
+
     def _watch_window(self) -> None:
         window = getattr(self._viewer, "window", None)
         if window is not None:
@@ -492,7 +442,7 @@ class SessionBench:
     def close(self) -> None:
         """Save what is not saved yet and let go of the folder: the window closes."""
         self._timer.stop()
-        folder, snapshot = self.folder, Snapshot.of(self._session)
+        folder, snapshot = self.folder, self._whole or Snapshot.of(self._session)
         self.folder = self._queued = None
         if folder is None and snapshot.runs and self.has_changes:
             folder = _new_place(self._hashes)
@@ -543,35 +493,6 @@ class _Closing(QObject):
         if event is not None and event.type() == QEvent.Type.Close and bench is not None:
             bench.close()
         return False
-
-
-def _fetch(folder: SessionFolder, take_over: bool, copy: bool, progress: Progress, should_stop: ShouldStop) -> _Fetched:
-    """Read a session, and make the layers of its scan."""
-    check_session(folder.path)
-    if not copy:
-        folder.hold(take_over=take_over)
-    try:
-        opened = folder.load(progress, should_stop)
-        series, scan = opened.snapshot.series, None
-        if series is not None and not series.absence:
-            scan = opened_series(opened.snapshot.grouping, series)
-    except BaseException:
-        folder.release()
-        raise
-    return _Fetched(folder, opened.snapshot, opened.document, opened.problems, scan)
-
-
-def _find(scan: SemSeries, finder: Finder, where: Path) -> OpenedScan:
-    """Read a scan whose files the user has found again."""
-    paths = list(dict.fromkeys(plane.path for plane in scan.planes))
-    records = [record for path in paths if (record := finder.hashes.record(scan, path)) is not None]
-    if not paths or len(records) < len(paths):
-        raise InputError("The images of this scan were not kept in files: open them again as a scan.")
-    search = finder.find([record.at(Path(path), finder.folder) for path, record in zip(paths, records, strict=True)])
-    check_found(search, where)
-    series, grouping = read_again(scan, dict(zip(paths, search.paths, strict=True)))
-    finder.hashes.keep(series, {str(at): record for at, record in zip(search.paths, records, strict=True)})
-    return opened_series(grouping, series)
 
 
 def _new_place(hashes: Hashes) -> SessionFolder | None:

@@ -13,17 +13,12 @@ from psygnal import Signal
 
 from napari_sem4d.model import HeightMap, InputError, SemSeries
 from napari_sem4d.session.relief import Relief, relief_of
-from napari_sem4d.session.simulation import (
-    Order,
-    Simulating,
-    Simulation,
-    carry_out,
-    expected_seconds,
-)
+from napari_sem4d.session.simulation import Order, Simulation, carry_out, expected_seconds
 from napari_sem4d.viewer.height_reader import map_data
 from napari_sem4d.viewer.notify import tell_failure
+from napari_sem4d.viewer.putting_in import put_in
 from napari_sem4d.viewer.simulated_layers import image_layers
-from napari_sem4d.viewer.taking_out import take_out_now
+from napari_sem4d.viewer.taking_out import take_out, take_out_now
 from napari_sem4d.viewer.turns import Turns
 from napari_sem4d.viewer.workers import Computation
 
@@ -62,7 +57,7 @@ class SimulateView:
     def __init__(self, viewer: Any, workbench: Workbench) -> None:
         self._viewer = viewer
         self._workbench = workbench
-        self.simulating = Simulating()
+        self.simulating = workbench.session.simulating
         self.layer: Image | None = None
         self.layers: dict[str, Image] = {}
         self.look: Look = "simulated"
@@ -76,6 +71,11 @@ class SimulateView:
         self._read: tuple[Any, Any, Relief] | None = None
         viewer.layers.events.inserted.connect(self._note_layers)
         viewer.layers.events.removed.connect(self._note_layers)
+        workbench.result_shown.connect(self._follow_result)
+
+    def _follow_result(self) -> None:
+        if self._workbench.result is None:
+            self._named = None  # a deleted run gives its memory back
 
     # Which heights -------------------------------------------------------------------------------------------
 
@@ -224,21 +224,34 @@ class SimulateView:
 
     # Showing -------------------------------------------------------------------------------------------------
 
-    def _show(self, simulation: Simulation) -> None:
+    def bring_back(self) -> None:
+        """Put the images of a session that was opened beside the others, hidden; without any those of before go."""
+        simulation = self.simulating.simulation
+        if simulation is not None:
+            self._show(simulation, hidden=True)
+        elif self.layers:
+            obsolete, self.layers = list(self.layers.values()), {}
+            take_out(self._viewer, obsolete)
+
+    def _show(self, simulation: Simulation, *, hidden: bool = False) -> None:
         measured = {name: self.measured(name) for name in simulation.names}
         time = float(self._viewer.dims.point[-4]) if self._viewer.dims.ndim >= 4 else 0.0
         layers = image_layers(simulation, measured, time)
         obsolete, self.layers = list(self.layers.values()), layers
         if self.segment not in layers:
             self.segment = next(iter(layers))
-        self._turns = Turns(self._viewer, self._changes(obsolete, list(layers.values())), self.layers_changed.emit)
+        changes = self._changes(obsolete, list(layers.values()), hidden)
+        self._turns = Turns(self._viewer, changes, self.layers_changed.emit)
         self._turns.start()
 
-    def _changes(self, obsolete: Sequence[Layer], layers: Sequence[Layer]) -> Iterator[Callable[[], object]]:
+    def _changes(
+        self, obsolete: Sequence[Layer], layers: Sequence[Layer], hidden: bool
+    ) -> Iterator[Callable[[], object]]:
         yield partial(take_out_now, self._viewer, obsolete)
         for layer in layers:
-            yield partial(self._viewer.add_layer, layer)
-        yield partial(self.show, self.look, self.segment)
+            yield partial(put_in, self._viewer, layer)
+        if not hidden:
+            yield partial(self.show, self.look, self.segment)
 
     def measured(self, name: str) -> Image | None:
         """Return the layer of the open scan with a segment's image, if there is one."""
@@ -347,7 +360,7 @@ class SimulateView:
 
     def _note_layers(self, event: Any) -> None:
         if event.type == "removed" and event.value is self.layer:
-            self.layer = None
+            self.layer = self._read = None
         self.layers_changed.emit()
 
 

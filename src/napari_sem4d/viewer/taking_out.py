@@ -71,7 +71,7 @@ def _collect_soon() -> None:
     application = QCoreApplication.instance()
     if application is not None:
         collector = application.findChild(_Collector) or _Collector(application)
-        collector.start()
+        collector.start(_COLLECT_AFTER_MS)
 
 
 class _Collector(QTimer):
@@ -80,11 +80,10 @@ class _Collector(QTimer):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.setSingleShot(True)
-        self.setInterval(_COLLECT_AFTER_MS)
         self.timeout.connect(self._collect)
 
     def _collect(self) -> None:
         if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
             gc.collect()
         else:
-            self.start()
+            self.start(_COLLECT_AFTER_MS)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QImage, QPixmap, QResizeEvent
-from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model import InputError
 from napari_sem4d.viewer.anaglyph import AnaglyphCamera
-from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.saving import ask_and_save
 
 _SMALLEST = QSize(240, 200)
 
@@ -76,15 +76,7 @@ class AnaglyphWindow(QDialog):
             self.label.setPixmap(self._pixmap.scaled(self.label.size(), keep, smooth))
 
     def _ask_and_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the anaglyph", "anaglyph.png", "Picture (*.png)")
-        if not name:
-            return
-        try:
-            self.save(Path(name))
-        except InputError as error:
-            tell_failure(error, "save the picture")
-        else:
-            tell(f"Saved {name}")
+        ask_and_save(self, "the anaglyph", "anaglyph.png", "Picture (*.png)", self.save)
 
     def save(self, path: Path) -> None:
         """Write the picture to a .png file.

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QModelIndex, Qt, Signal
+
+from napari_sem4d.widgets.titled_model import TitledModel
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
 
 FILE, DETECTOR, SCAN, SEGMENT = range(4)
-_HEADERS = ("File", "Detector", "Scan", "Segment")
-_TOOLTIPS = (
-    "File, and page within it",
-    "Which segment of the detector the image comes from; type another name to correct it",
-    "Number of the scan in the series, from 1; type another one to correct it",
-    "Ticked: a backscatter segment, used for the height. Not ticked: another signal, only shown",
+_COLUMNS = (
+    ("File", "File, and page within it"),
+    ("Detector", "Which segment of the detector the image comes from; type another name to correct it"),
+    ("Scan", "Number of the scan in the series, from 1; type another one to correct it"),
+    ("Segment", "Ticked: a backscatter segment, used for the height. Not ticked: another signal, only shown"),
 )
 
 
-class FilesModel(QAbstractTableModel):
+class FilesModel(TitledModel):
     """Shows a grouping and says what the user would rather have.
 
     Rows are made on demand, so that thousands of files cost nothing.
@@ -28,6 +29,8 @@ class FilesModel(QAbstractTableModel):
     -------
     corrected : Grouping
     """
+
+    columns = _COLUMNS
 
     corrected = Signal(object)
 
@@ -55,18 +58,6 @@ class FilesModel(QAbstractTableModel):
         """One row per image plane."""
         return len(self._grouping.entries) if self._grouping is not None else 0
 
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """File, detector, scan, segment."""
-        return len(_HEADERS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Column titles with explanations."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADERS[section]
-        return _TOOLTIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
-
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Everything but the file name can be corrected."""
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
@@ -87,7 +78,7 @@ class FilesModel(QAbstractTableModel):
             page = f" [{entry.page + 1}]" if entry.page else ""
             return (f"{entry.path.name}{page}", entry.channel, str(entry.time_index + 1), None)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{entry.path}, page {entry.page + 1}" if index.column() == FILE else _TOOLTIPS[index.column()]
+            return f"{entry.path}, page {entry.page + 1}" if index.column() == FILE else _COLUMNS[index.column()][1]
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

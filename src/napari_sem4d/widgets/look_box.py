@@ -198,6 +198,8 @@ class LookBox(Fold):
     def refresh(self) -> None:
         """Show what is chosen and what there is to choose."""
         run, view, style = self._workbench.shown_run, self._workbench.result, self._looking.style
+        if run is None or run.result is not self._doubts_of:
+            self._doubts_of = None  # a deleted run gives its memory back
         if run is None or run.result is None or view is None:
             return
         looks = looks_of(run)

@@ -40,6 +40,7 @@ from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 from napari_sem4d.widgets.profile_plot import ProfilePlot
+from napari_sem4d.widgets.undo_key import UndoKey
 
 _FORMS = ("rectangle", "ellipse", "polygon")
 _AREAS: tuple[Spot, ...] = ("ground", "upper", "lower", "inside", "datum", "face", "other_face")
@@ -165,6 +166,7 @@ class MeasureBox(Fold):
         self.table.setToolTip("σ holds the noise, the error of the model and that of the z scale")
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.verticalHeader().hide()
+        UndoKey(self.table, self._workbench.session)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
@@ -178,8 +180,8 @@ class MeasureBox(Fold):
         self.copy_profile_button.setToolTip("Distance, height and σ to the clipboard, for a spreadsheet")
         self.copy_profile_button.clicked.connect(self._copy_profile)
         self.clear_button = QPushButton("Clear")
-        self.clear_button.setToolTip("Empty the table; marks stay")
-        self.clear_button.clicked.connect(self._measuring.clear)
+        self.clear_button.setToolTip("Empty the table; marks stay, and Ctrl+Z in it brings the figures back")
+        self.clear_button.clicked.connect(self._workbench.session.clear_figures)
         row = QHBoxLayout()
         for button in (self.copy_button, self.copy_profile_button, self.clear_button):
             row.addWidget(button)

@@ -57,5 +57,7 @@ class Messages(QWidget):
             sign = QLabel(self._sign)
             sign.setAlignment(Qt.AlignmentFlag.AlignTop)
             self._grid.addWidget(sign, row, 0)
-            self._grid.addWidget(sentence(text), row, 1)
+            words = sentence(text)
+            words.setTextFormat(Qt.TextFormat.PlainText)  # what a file says of itself draws nothing and leads nowhere
+            self._grid.addWidget(words, row, 1)
         self.setVisible(bool(self.texts))

@@ -52,7 +52,7 @@ class RegionsBox(QWidget):
         self.delete_action = self.table.add(
             "Delete", "Take the selected regions out; results stay", self._delete, "Del"
         )
-        self.undo_action = self.table.add("Undo", "Bring back what was deleted last", self._undo, "Ctrl+Z")
+        self.undo_action = self.table.add("Undo", "Undo the last change", self._undo, "Ctrl+Z")
         self.table.selectionModel().currentRowChanged.connect(self._choose)
         self.region_label = sentence()
         layout = QVBoxLayout(self)
@@ -67,7 +67,7 @@ class RegionsBox(QWidget):
         follow(self, self._session.series_changed, self.refresh)
         follow(self, self._session.run_changed, self._note_run)
         follow(self, self._session.run_list.listed, self.refresh)
-        follow(self, self._session.deletions.changed, self.refresh)
+        follow(self, self._session.undo_list.changed, self.refresh)
         follow(self, workbench.scan.regions.mode_changed, self.refresh)
         follow(self, workbench.queue.changed, self.refresh)
         self.refresh()
@@ -133,9 +133,9 @@ class RegionsBox(QWidget):
         self.table.setEnabled(has_scan)
         for action in (self.rename_action, self.move_action, self.duplicate_action, self.delete_action):
             action.setEnabled(active is not None)
-        last = self._session.deletions.last
+        last = self._session.undo_list.last
         self.undo_action.setEnabled(bool(last))
-        self.undo_action.setToolTip(f"Bring back {last or 'what was deleted last'} (Ctrl+Z)")
+        self.undo_action.setToolTip(f"Undo {last or 'the last change'} (Ctrl+Z)")
         self._show_queue()
 
     def _show_queue(self) -> None:
@@ -176,7 +176,7 @@ class RegionsBox(QWidget):
         self._session.delete_regions([self.model.region_id(row) for row in self.table.rows])
 
     def _undo(self) -> None:
-        self._session.deletions.undo()
+        self._session.undo_list.undo()
 
     def _start_queue(self) -> None:
         self._workbench.queue.start(self._frame())

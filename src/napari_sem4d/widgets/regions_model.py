@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtGui import QFont
 
 from napari_sem4d.model import Region
@@ -12,25 +12,27 @@ from napari_sem4d.session import Run, Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.regions import WHOLE_IMAGE, DrawnRegion
+from napari_sem4d.widgets.titled_model import TitledModel
 
 NAME, SIZE, RUNS, SIGMA, METHOD = range(5)
-_HEADERS = ("Region", "Size", "Runs", "± 1 σ", "Method")
-_TIPS = (
-    "Name; F2 or a double click changes it",
-    "Width × height of the rectangle around it",
-    "How many results it has",
-    "Median standard deviation of the heights of its last result; * when it was drawn differently then",
-    "How it will be reconstructed; chosen above for the selected region",
+_COLUMNS = (
+    ("Region", "Name; F2 or a double click changes it"),
+    ("Size", "Width × height of the rectangle around it"),
+    ("Runs", "How many results it has"),
+    ("± 1 σ", "Median standard deviation of the heights of its last result; * when it was drawn differently then"),
+    ("Method", "How it will be reconstructed; chosen above for the selected region"),
 )
 
 
-class RegionsModel(QAbstractTableModel):
+class RegionsModel(TitledModel):
     """Row 0 is the whole image, the others are the regions in their order.
 
     Parameters
     ----------
     session : Session
     """
+
+    columns = _COLUMNS
 
     def __init__(self, session: Session, parent: Any = None) -> None:
         super().__init__(parent)
@@ -58,18 +60,6 @@ class RegionsModel(QAbstractTableModel):
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """One row per region and one for the whole image."""
         return len(self._ids)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Name, size, runs, sigma, method."""
-        return len(_HEADERS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Column titles with explanations."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADERS[section]
-        return _TIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Names of regions can be edited."""

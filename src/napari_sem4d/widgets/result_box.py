@@ -112,6 +112,7 @@ class ResultBox(QWidget):
         run, view = self._workbench.shown_run, self._workbench.result
         self._list_runs()
         self.setVisible(run is not None)
+        before, self._followed = self._followed, view
         if run is None or run.result is None or view is None:
             return
         summary = summarise(run.result)
@@ -125,8 +126,7 @@ class ResultBox(QWidget):
         self.curve.show_values(run.chi_square)
         self.compare_button.setEnabled(can_compare(run.result))
         self.show_display(view.is_3d)
-        if view is not self._followed:
-            self._followed = view
+        if view is not before:
             view.display_changed.connect(self.show_display)
 
     def show_display(self, is_3d: bool) -> None:

@@ -57,7 +57,7 @@ class RunsBox(QWidget):
         layout.addWidget(self.fold)
         follow(self, self._session.run_changed, self.refresh)
         follow(self, self._session.run_list.listed, self.refresh)
-        follow(self, self._session.deletions.changed, self._enable)
+        follow(self, self._session.undo_list.changed, self._enable)
         follow(self, self._session.series_changed, self._enable)
         follow(self, workbench.result_shown, self.refresh)
         follow(self, workbench.run_comparison.changed, self._fit)
@@ -81,7 +81,7 @@ class RunsBox(QWidget):
         )
         self.python_action = add("Copy as Python", "A script that repeats the run", self._copy_python)
         self.delete_action = add("Delete", "Take the selected runs out of the list", self._delete, "Del")
-        self.undo_action = add("Undo", "Bring back what was deleted last", self._undo, "Ctrl+Z")
+        self.undo_action = add("Undo", "Undo the last change", self._undo, "Ctrl+Z")
         self.free_action = add(
             "Give memory back", "Let go of what was deleted: it cannot be brought back then", self._forget
         )
@@ -112,7 +112,7 @@ class RunsBox(QWidget):
         self.model.refresh(shown)
         count = self.model.rowCount()
         self.fold.toggle.setText(f"Runs ({count})")
-        self.setVisible(count > 0 or bool(self._session.deletions.last))
+        self.setVisible(count > 0 or bool(self._session.undo_list.last))
         if chosen and not self.table.rows:  # the rows were made anew
             for run_id in chosen:
                 row = self.model.row_of(run_id)
@@ -133,10 +133,10 @@ class RunsBox(QWidget):
         self.compare_action.setEnabled(not obstacle)
         self.compare_action.setToolTip(obstacle or f"{self.compare_action.statusTip()} (Ctrl+Shift+M)")
         self.delete_action.setEnabled(any(not run.is_running for run in runs))
-        last = self._session.deletions.last
+        last = self._session.undo_list.last
         self.undo_action.setEnabled(bool(last))
-        self.undo_action.setToolTip(f"Bring back {last or 'what was deleted last'} (Ctrl+Z)")
-        self.free_action.setEnabled(self._session.deletions.size > 0)
+        self.undo_action.setToolTip(f"Undo {last or 'the last change'} (Ctrl+Z)")
+        self.free_action.setEnabled(self._session.undo_list.size > 0)
 
     def _fit(self) -> None:
         self._enable()
@@ -187,10 +187,10 @@ class RunsBox(QWidget):
         self._session.delete_runs([run.id for run in self.selected])
 
     def _undo(self) -> None:
-        self._session.deletions.undo()
+        self._session.undo_list.undo()
 
     def _forget(self) -> None:
-        self._session.deletions.forget()
+        self._session.undo_list.forget()
 
 
 def _to_clipboard(text: str) -> None:

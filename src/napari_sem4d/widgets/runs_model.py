@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtGui import QFont
 
 from napari_sem4d.model.methods import METHOD_WORDS
@@ -14,25 +14,27 @@ from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.regions import WHOLE_IMAGE
 from napari_sem4d.session.remaining import duration_words
 from napari_sem4d.widgets.regions_model import region_text
+from napari_sem4d.widgets.titled_model import TitledModel
 
 NAME, METHOD, FIT, SIGMA, TIME = range(5)
-_HEADERS = ("Run", "Method", "χ²", "± 1 σ", "Time")
-_TIPS = (
-    "Name; F2 or a double click changes it, an empty one gives back the usual one",
-    "How the surface was found",
-    "Reduced chi-square at the end: 1 is a fit to the noise. Only methods that converge have one",
-    "Median standard deviation of the heights; while there is none, the state of the run",
-    "How long it took",
+_COLUMNS = (
+    ("Run", "Name; F2 or a double click changes it, an empty one gives back the usual one"),
+    ("Method", "How the surface was found"),
+    ("χ²", "Reduced chi-square at the end: 1 is a fit to the noise. Only methods that converge have one"),
+    ("± 1 σ", "Median standard deviation of the heights; while there is none, the state of the run"),
+    ("Time", "How long it took"),
 )
 
 
-class RunsModel(QAbstractTableModel):
+class RunsModel(TitledModel):
     """A row per run.
 
     Parameters
     ----------
     session : Session
     """
+
+    columns = _COLUMNS
 
     def __init__(self, session: Session, parent: Any = None) -> None:
         super().__init__(parent)
@@ -72,18 +74,6 @@ class RunsModel(QAbstractTableModel):
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """One row per run."""
         return len(self._runs)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Name, method, fit, sigma, time."""
-        return len(_HEADERS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Column titles with explanations."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADERS[section]
-        return _TIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Names can be edited."""

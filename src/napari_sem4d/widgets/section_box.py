@@ -25,6 +25,7 @@ from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.message import sentence
 from napari_sem4d.widgets.section_dock import SectionDock
+from napari_sem4d.widgets.undo_key import UndoKey
 
 _ROWS_SHOWN = 4
 _WIDEST_PX = 500.0
@@ -54,7 +55,7 @@ class SectionBox(Fold):
         self.plot_button.setToolTip("Open the plot below the map")
         self.plot_button.clicked.connect(self.open_plot)
         self.remove_button = QPushButton("Remove")
-        self.remove_button.setToolTip("Remove the section that is chosen in the list (Delete)")
+        self.remove_button.setToolTip("Remove the section that is chosen in the list (Delete; Ctrl+Z brings it back)")
         self.remove_button.clicked.connect(self._remove)
         self.use = sentence("Drag on the map to draw; drag a line or its end to move it. Click the button to stop.")
         row = QHBoxLayout()
@@ -82,6 +83,7 @@ class SectionBox(Fold):
         self.table.itemSelectionChanged.connect(self._activate)
         self.table.itemChanged.connect(self._change)
         self.table.installEventFilter(self)
+        UndoKey(self.table, self._workbench.session)
         return self.table
 
     def eventFilter(self, watched: Any, event: QEvent | None) -> bool:
@@ -153,7 +155,7 @@ class SectionBox(Fold):
 
     def _remove(self) -> None:
         if self._looking.active:
-            self._looking.remove_sections([self._looking.active])
+            self._workbench.session.remove_sections([self._looking.active])
 
     def open_plot(self) -> None:
         """Show the dock with the plot, a new one when the old was closed."""

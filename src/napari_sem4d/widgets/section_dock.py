@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import QBuffer, QIODevice, QRectF, QSize
 from qtpy.QtGui import QImage, QPaintDevice, QPainter
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model import InputError
 from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.measuring import figure_text
 from napari_sem4d.session.sections import SectionHeights, heights_at, step_between, table_of_sections
-from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.saving import ask_and_save
 from napari_sem4d.widgets.section_plot import SectionPlot
 
 _WORDS_WIDTH = 248
@@ -102,7 +103,7 @@ class SectionDock(QWidget):
             self.plot.show_cursors(None, (0.0, 0.0))
             return
         unit, length = active.profile.unit, float(active.profile.distance_nm[-1])
-        lines = [f"<b>{active.section.name}</b>, {length_text(length)} long"]
+        lines = [f"<b>{escape(active.section.name)}</b>, {length_text(length)} long"]
         band = "Band: ± 1 σ" if shown.samples is not None else "Band: ± 1 σ without that of the z scale"
         lines.append(band + (", dashed: AFM" if active.afm is not None else ""))
         heights = (0.0, 0.0)
@@ -122,15 +123,7 @@ class SectionDock(QWidget):
 
     def _save(self) -> None:
         kinds = "Numbers (*.csv);;Picture (*.png);;Drawing (*.svg)"
-        name, _ = QFileDialog.getSaveFileName(self, "Save the sections", "sections.csv", kinds)
-        if not name:
-            return
-        try:
-            self.save(Path(name))
-        except InputError as error:
-            tell_failure(error, "save the sections")
-        else:
-            tell(f"Saved {name}")
+        ask_and_save(self, "the sections", "sections.csv", kinds, self.save)
 
     def save(self, path: Path) -> None:
         """Write the numbers of all sections, or the plot, to a file; its ending says what.

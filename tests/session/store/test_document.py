@@ -39,7 +39,9 @@ def test_nothing_is_forgotten(kind: type, model: type[BaseModel], elsewhere: tup
 
 def test_an_older_document_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        document, "MIGRATIONS", {0: lambda old: {"schema_version": 1, "name": old["title"], **old["rest"]}}
+        document,
+        "MIGRATIONS",
+        {**document.MIGRATIONS, 0: lambda old: {"schema_version": 1, "name": old["title"], **old["rest"]}},
     )
     rest = '{"saved": "2026-01-02T03:04:05Z", "versions": {}, "places": {"reference": {"kind": "pyramid"}}}'
     found = parse_document(f'{{"schema_version": 0, "title": "Old", "rest": {rest}}}', "old.json")

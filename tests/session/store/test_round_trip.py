@@ -123,7 +123,7 @@ def test_what_no_kept_version_names_goes(measured: Session, tmp_path: Path) -> N
         save_session(measured, folder)
     assert folders(folder) == {"0001-000001"}
     assert sorted(path.name for path in folder.glob("session.*")) == [f"session.00000{n}.json" for n in (2, 3, 4)]
-    measured.deletions.undo()  # its arrays are gone from the disk, not from memory
+    measured.undo_list.undo()  # its arrays are gone from the disk, not from memory
     save_session(measured, folder)
     assert open_session(folder).runs[1].state == "done"
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.io.array_folder import check_inside, open_lazily, read_array
+from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import AbsentImages, HeightMap, HeightSeries, InputError, PlaneSource, Region, SemSeries
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.session.afm_check import Check
+from napari_sem4d.session.afm_figures import cloud_of, read_pair
 from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.regions import DrawnRegion
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.run_settings import RunSettings
 from napari_sem4d.session.snapshot import AfmSnapshot, Snapshot
 from napari_sem4d.session.store.document import (
+    ARRAY_PLACE,
     AfmDocument,
     MapDocument,
     RegionDocument,
@@ -30,13 +35,19 @@ from napari_sem4d.session.store.document import (
     SessionDocument,
     SettingsDocument,
     StartDocument,
+    TimeStudyDocument,
 )
 from napari_sem4d.session.store.encode import MAP_ARRAYS, StoredArrays
 from napari_sem4d.session.store.inputs import Finder, Record, ShouldStop
+from napari_sem4d.session.store.records import RecordReader
+from napari_sem4d.session.time_study import TimeFindings
 
 if TYPE_CHECKING:
     from napari_sem4d.io.grouping import Grouping
+    from napari_sem4d.session.simulation import Simulation
 
+T = TypeVar("T")
+_PLACE = re.compile(ARRAY_PLACE)
 _INTERRUPTED = "The program ended while this run was going on: start it again."
 _BOOLS = ("shadow", "valid", "datum")
 _FRAMES = ("height_nm", "sigma_nm")
@@ -112,7 +123,9 @@ class Decoder:
             settings=measuring.settings,
             lines=measuring.lines,
             looking={} if document.looking is None else document.looking.model_dump(),
-            afm=self._afm(document.afm),
+            afm=self._afm(document.afm, runs),
+            simulation=self._simulation(document.simulation),
+            time_study=self._time_study(document.time_study, runs),
         )
 
     def _tell(self, done: int, total: int) -> None:
@@ -272,7 +285,7 @@ class Decoder:
             datum_share=found.datum_share,
         )
 
-    def _afm(self, afm: AfmDocument | None) -> AfmSnapshot | None:
+    def _afm(self, afm: AfmDocument | None, runs: Sequence[Run]) -> AfmSnapshot | None:
         if afm is None:
             return None
         try:
@@ -284,9 +297,93 @@ class Decoder:
         if afm.place is not None:
             matrix, offset = np.array(afm.place.matrix, np.float64), np.array(afm.place.offset_nm, np.float64)
             place = PlaneTransform(matrix, offset) if abs(np.linalg.det(matrix)) > 0 else None
+        check = None if place is None else self._check(afm, reference, runs)
         return AfmSnapshot(
-            afm.name, afm.channels, afm.channel, afm.orientation, afm.levelling, raw, reference, place, afm.options
-        )
+            afm.name, afm.channels, afm.channel, afm.orientation, afm.levelling, raw, reference, place, afm.options,
+            check,
+        )  # fmt: skip
+
+    def _check(self, afm: AfmDocument, reference: HeightMap, runs: Sequence[Run]) -> Check | None:
+        kept = afm.findings
+        run = next((run for run in runs if kept is not None and run.id == kept.run), None)
+        if kept is None or run is None or not isinstance(run.result, HeightMap):
+            return None
+        try:
+            found: Comparison = self._record(Comparison, kept.comparison)
+            shapes = {found.height_nm.shape, found.reference_nm.shape, found.difference_nm.shape}
+            if shapes != {run.result.height_nm.shape}:
+                raise InputError("its maps are of another size than the result")
+            pair = read_pair(run.result, found.reference_nm, kept.line)
+            return Check(run, run.result, reference, found, cloud_of(run.result, found), pair)
+        except InputError as damage:
+            self.problems.append(f"What comparing with {afm.name} gave cannot be read: {damage}. Compare again.")
+            return None
+
+    def _simulation(self, kept: Mapping[str, Any] | None) -> Simulation | None:
+        if kept is None:
+            return None
+        from napari_sem4d.session.simulation import Simulation
+
+        try:
+            found: Simulation = self._record(Simulation, kept)
+            relief = found.order.relief.height_nm
+            if found.images.shape != (len(found.order.setup.detectors), *relief.shape):
+                raise InputError("they are of another size than their heights")
+            return found
+        except InputError as damage:
+            self.problems.append(f"The simulated images cannot be read: {damage}. Simulate again.")
+            return None
+
+    def _time_study(self, kept: TimeStudyDocument | None, runs: Sequence[Run]) -> TimeFindings | None:
+        if kept is None:
+            return None
+        from napari_sem4d.dynamics.growth_law import GrowthLaw
+        from napari_sem4d.dynamics.log_file import LogFile
+        from napari_sem4d.dynamics.movie_kinetics import MovieKinetics
+
+        run = next((run for run in runs if run.id == kept.run), None)
+        movie = None if run is None or not isinstance(run.result, HeightSeries) else run.result
+        names = {"GrowthLaw": GrowthLaw}
+        log = found = law = forecast = None
+        try:
+            log = None if kept.log is None else self._record(LogFile, kept.log)
+            if movie is not None and kept.found is not None:
+                found = self._record(MovieKinetics, kept.found, movie, names)
+                law = None if kept.law is None else self._record(GrowthLaw, kept.law, movie)
+                forecast = None if kept.forecast is None else self._series(kept.forecast)
+        except InputError as damage:
+            found = law = forecast = None
+            self.problems.append(f"What was read off the movie cannot be read: {damage}. Read it off again.")
+        span = kept.law_span if found is not None else None
+        return TimeFindings(
+            kept.kind, kept.apart, kept.fold, log, found, 0 if found is None else kept.run, span, law, forecast,
+            kept.selected if found is not None else 0,
+        )  # fmt: skip
+
+    def _record(
+        self, kind: type[T], kept: Any, movie: HeightSeries | None = None, names: Mapping[str, Any] | None = None
+    ) -> T:
+        """Return a record of a type; what names frames is a part of ``movie``."""
+
+        def part(frames: Any) -> HeightSeries:
+            if movie is None or not (isinstance(frames, list) and [type(n) for n in frames] == [int, int]):
+                raise InputError("it belongs to a movie that is not there")
+            first, last = frames
+            if not 0 <= first < last <= len(movie.time_s):
+                raise InputError("it names frames that the movie has not")
+            return movie if last - first == len(movie.time_s) else _frames(movie, first, last)
+
+        reader = RecordReader(self._stored_array, part, names)
+        try:
+            found: T = reader.read(kind, kept)
+        except (TypeError, ValueError) as error:  # InputError, too, is one; others come from what a record refuses
+            raise error if isinstance(error, InputError) else InputError(str(error)) from error
+        return found
+
+    def _stored_array(self, place: str) -> NDArray[Any]:
+        if not _PLACE.fullmatch(place):
+            raise InputError(f"{place!r} is no place of an array")
+        return self._array(place)
 
     def _lazy_array(self, place: str) -> Any:
         path = self.folder / place
@@ -303,6 +400,13 @@ class Decoder:
             self._arrays[place] = read_array(path, self.folder)
             self.stored.add(self._arrays[place], place)
         return self._arrays[place]
+
+
+def _frames(movie: HeightSeries, first: int, last: int) -> HeightSeries:
+    """Return some frames of a movie."""
+    names = ("height_nm", "sigma_nm", "time_s", "drift_px", "drift_sigma_px", "relative_signal")
+    found = {name: array for name in names if (array := getattr(movie, name)) is not None}
+    return replace(movie, **{name: array[first:last] for name, array in found.items()})
 
 
 def _check_series(arrays: Mapping[str, Any]) -> None:

@@ -24,10 +24,11 @@ from napari_sem4d.session.run import RunState
 from napari_sem4d.session.sections import Section
 from napari_sem4d.session.store.view_state import ViewState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 ArrayKind = Literal["runs", "scans", "maps"]
-ArrayPath = Annotated[str, StringConstraints(pattern=r"^(runs|scans|maps)/\d{4,9}-\d{6,9}/[a-z0-9_]{1,40}$")]
+ARRAY_PLACE = r"^(runs|scans|maps)/\d{4,9}-\d{6,9}/[a-z0-9_]{1,40}$"
+ArrayPath = Annotated[str, StringConstraints(pattern=ARRAY_PLACE)]
 """Where an array lies in the folder; the pattern leads nowhere else."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MapArray = Literal[
@@ -38,7 +39,9 @@ SeriesArray = Literal["height_nm", "sigma_nm", "time_s", "drift_px", "drift_sigm
 Method = Literal["photometric", "analytic", "vift", "vift_light"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-MIGRATIONS: Mapping[int, Migration] = {}
+MIGRATIONS: Mapping[int, Migration] = {
+    1: lambda content: {**content, "schema_version": 2},  # 2 has findings, simulated images and the study of a movie
+}
 """Makes of a document of one schema version that of the next."""
 
 
@@ -49,9 +52,9 @@ class _Part(BaseModel):
 
 
 class _Measured(BaseModel):
-    """Strict about names; a figure that is not known is NaN."""
+    """Strict about names; a figure that is not known is NaN, in records, too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class FileDocument(_Part):
@@ -168,6 +171,14 @@ class TransformDocument(_Part):
     offset_nm: tuple[float, float]
 
 
+class FindingsDocument(_Measured):
+    """What comparing a result with the AFM map gave."""
+
+    run: int = Field(ge=1, description="Whose result was compared")
+    comparison: Mapping[str, Any] = Field(description="Figures and maps, as a record")
+    line: tuple[tuple[float, float], tuple[float, float]] = Field(description="Ends of the profile, pixels of the map")
+
+
 class AfmDocument(_Measured):
     """The AFM map, as it was read and as it is used, and its place."""
 
@@ -180,6 +191,7 @@ class AfmDocument(_Measured):
     reference: MapDocument
     place: TransformDocument | None = None
     options: Options
+    findings: FindingsDocument | None = None
 
 
 class MeasuringDocument(_Measured):
@@ -229,10 +241,25 @@ class PlacesDocument(_Part):
     found: Found | None = None
 
 
+class TimeStudyDocument(_Measured):
+    """What the user does with a movie, and what was read off it."""
+
+    kind: Literal["islands", "pits", "grains"]
+    apart: bool
+    fold: int = Field(ge=1)
+    law_span: tuple[int, int] | None = None
+    selected: int = 0
+    run: int = Field(0, ge=0, description="Whose movie was read; 0 when none was")
+    log: Mapping[str, Any] | None = Field(None, description="The log beside the movie, as a record")
+    found: Mapping[str, Any] | None = Field(None, description="Objects, facets, rates and laws, as a record")
+    law: Mapping[str, Any] | None = Field(None, description="Law of growth of the chosen frames, as a record")
+    forecast: SeriesDocument | None = None
+
+
 class SessionDocument(_Measured):
     """One session."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str = ""
     saved: datetime
     versions: Mapping[str, str]
@@ -245,6 +272,8 @@ class SessionDocument(_Measured):
     runs: tuple[RunDocument, ...] = ()
     looking: LookingDocument | None = None
     afm: AfmDocument | None = None
+    simulation: Mapping[str, Any] | None = Field(None, description="Simulated images and their order, as a record")
+    time_study: TimeStudyDocument | None = None
     view: ViewState | None = None
 
     def dump(self) -> str:

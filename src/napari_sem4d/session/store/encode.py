@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_sem4d.model import HeightMap, HeightSeries, SemSeries
 from napari_sem4d.model.series import AbsentImages
 from napari_sem4d.registration.plane_transform import PlaneTransform
+from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.known_start import KnownStart
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.run_settings import RunSettings
@@ -24,6 +25,7 @@ from napari_sem4d.session.store.document import (
     AfmDocument,
     ArrayKind,
     FileDocument,
+    FindingsDocument,
     LookingDocument,
     MapArray,
     MapDocument,
@@ -38,15 +40,17 @@ from napari_sem4d.session.store.document import (
     SessionDocument,
     SettingsDocument,
     StartDocument,
+    TimeStudyDocument,
     TransformDocument,
 )
 from napari_sem4d.session.store.inputs import Hashes
+from napari_sem4d.session.store.records import RecordWriter
 from napari_sem4d.session.store.view_state import ViewState
 from napari_sem4d.session.versions import library_versions
 
 MAP_ARRAYS: tuple[MapArray, ...] = get_args(MapArray)
 SERIES_ARRAYS: tuple[SeriesArray, ...] = get_args(SeriesArray)
-
+_FINDINGS, _SIMULATION, _TIME_STUDY, _FORECAST = 2, 3, 4, 5  # numbers of their folders among the maps
 
 Name = TypeVar("Name", bound=str)
 
@@ -169,6 +173,8 @@ def document_of(
         runs=tuple(_run_document(run, scans, maps) for run in snapshot.runs),
         looking=LookingDocument.model_validate(snapshot.looking) if snapshot.looking else None,
         afm=_afm_document(snapshot.afm, maps),
+        simulation=None if snapshot.simulation is None else maps.record(snapshot.simulation, _SIMULATION),
+        time_study=_time_study_document(snapshot, maps),
         view=view,
         scans=tuple(scans.documents),
     )
@@ -222,6 +228,37 @@ def _afm_document(afm: AfmSnapshot | None, maps: _Maps) -> AfmDocument | None:
         reference=maps.map(afm.reference, "maps", 1),
         place=None if afm.place is None else _transform_document(afm.place),
         options=afm.options,
+        findings=None if afm.check is None else _findings_document(afm.check, maps),
+    )
+
+
+def _findings_document(check: Check, maps: _Maps) -> FindingsDocument:
+    comparison = maps.record(check.comparison, _FINDINGS)
+    return FindingsDocument(run=check.run.id, comparison=comparison, line=check.pair.ends)
+
+
+def _time_study_document(snapshot: Snapshot, maps: _Maps) -> TimeStudyDocument | None:
+    study = snapshot.time_study
+    if study is None:
+        return None
+    run = next((run for run in snapshot.runs if run.id == study.run_id), None)
+    movie = None if run is None or not isinstance(run.result, HeightSeries) else run.result
+    is_kept = movie is not None and study.found is not None and study.found.movie is movie
+
+    def record(value: Any) -> Any:
+        return None if value is None or not is_kept else maps.record(value, _TIME_STUDY, movie)
+
+    return TimeStudyDocument(
+        kind=study.kind,
+        apart=study.apart,
+        fold=study.fold,
+        law_span=study.law_span,
+        selected=study.selected,
+        run=study.run_id if is_kept else 0,
+        log=None if study.log is None else maps.record(study.log, _TIME_STUDY),
+        found=record(study.found),
+        law=record(study.law),
+        forecast=None if study.forecast is None or not is_kept else maps.series(study.forecast, "maps", _FORECAST),
     )
 
 
@@ -279,6 +316,20 @@ class _Maps:
             datum_source=result.datum_source,
             datum_share=float(result.datum_share),
         )
+
+    def record(self, value: Any, number: int, movie: HeightSeries | None = None) -> dict[str, Any]:
+        """Return a record with its arrays in a folder of their own; parts of ``movie`` are named by their frames."""
+
+        def frames(series: HeightSeries) -> list[int]:
+            first = -1 if movie is None else int(np.searchsorted(movie.time_s, series.time_s[0]))
+            part = () if movie is None else movie.time_s[first : first + len(series.time_s)]
+            if not np.array_equal(part, series.time_s):
+                raise ValueError("a record holds a movie of another run")
+            return [first, first + len(series.time_s)]
+
+        writer = RecordWriter(lambda name, array: self._plan.put("maps", number, name, array), frames)
+        kept: dict[str, Any] = writer.write(value)
+        return kept
 
     def _arrays(self, result: Result, names: Sequence[Name], kind: ArrayKind, number: int) -> dict[Name, str]:
         found = ((name, getattr(result, name)) for name in names)
