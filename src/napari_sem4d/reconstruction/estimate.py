@@ -34,6 +34,8 @@ class Part:
     pixel_size_nm : float
     saturation : (low, high) or None
         Grey levels at and beyond which a pixel is clipped.
+    origin : (row, column)
+        Of its first pixel on the scan.
     """
 
     images: NDArray[np.float32]
@@ -43,6 +45,13 @@ class Part:
     channels: Channels
     pixel_size_nm: float
     saturation: tuple[float, float] | None
+    origin: tuple[int, int] = (0, 0)
+
+    @property
+    def place(self) -> Region:
+        """Where on the scan it lies."""
+        (row, column), (rows, columns) = self.origin, self.shape
+        return Region(row, row + rows, column, column + columns)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,6 +63,7 @@ class Part:
         return Part(
             self.images[:, *region.slices], self.field.crop(region), self.setup, self.table, self.channels,
             self.pixel_size_nm, self.saturation,
+            (self.origin[0] + region.row_start, self.origin[1] + region.column_start),
         )  # fmt: skip
 
 

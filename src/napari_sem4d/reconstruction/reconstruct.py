@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -22,26 +21,20 @@ from napari_sem4d.reconstruction.consistency import check_level, check_residual
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
-from napari_sem4d.reconstruction.memory import check_memory
+from napari_sem4d.reconstruction.memory import check_memory, whole_fits
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
-from napari_sem4d.reconstruction.start import take_start
+from napari_sem4d.reconstruction.start import Start, take_start
+from napari_sem4d.reconstruction.tiled import tiled
 from napari_sem4d.reconstruction.wiring import check_wiring
 from napari_sem4d.reconstruction.z_scale import ZScale, z_scale
 from napari_sem4d.registration.segments import align_segments
 
 if TYPE_CHECKING:
-    from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep
+    from napari_sem4d.reconstruction.loop import LoopStep
 
 Method = Literal["photometric", "analytic", "vift"]
 METHODS: tuple[str, ...] = get_args(Method)
-
-# Oxides and channelling change the brightness by 5 to 12 % (physics.md 5.9); only a model that knows how bright edges
-# and how dark trenches are may take what differs more for the surface.
-_BRIGHTNESS_SIGMA = {"vift": 0.1}
-# Of what the finite range takes away from a surface, the share that a model does not give back: the coverage of sigma
-# on Monte Carlo scans (benchmarks, coverage).
-_RANGE_ERROR = {"analytic": 0.3, "vift": 0.1}
 
 
 def reconstruct(
@@ -122,28 +115,18 @@ def reconstruct(
     scan = take_in(images, setup, pixel_size_nm, frame)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
     rows, columns = scan.images.shape[1:]
-    check_memory(method, (rows, columns), region.shape, len(scan.images))
+    check_memory(method, (rows, columns), region.shape, len(scan.images), samples)
     begin = None if start is None else take_start(start, scan.images.shape[1:], region, scan.pixel_size_nm)
     tell(0.05)
     whole, remarks, drift = _made_ready(scan, level_region, tell, should_stop)
     part = whole.crop(region)
     _check_region(part, region)
-    if method == "photometric":
-        estimate = photometric(
-            part, samples, seed, progress=lambda share: tell(0.3 + 0.6 * share), should_stop=should_stop
-        )
-    else:
-        from napari_sem4d.reconstruction.model_based import model_based  # loads torch
-
-        # gains from a level area are measured; a difference of segments does not show its gain
-        open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
-        estimate = model_based(
-            whole, region, _forward_model(method), open_gain & whole.table.counting, _BRIGHTNESS_SIGMA.get(method),
-            _RANGE_ERROR[method], samples, seed, begin, progress=lambda share: tell(0.3 + 0.65 * share),
-            should_stop=should_stop, on_step=on_step,
-        )  # fmt: skip
-        if method == "vift":
-            estimate = replace(estimate, reason=_for_the_network(estimate, part))
+    # gains from a level area are measured; a difference of segments does not show its gain
+    open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
+    estimate = _estimate(
+        whole, region, method, open_gain & whole.table.counting, samples, seed, begin,
+        lambda share: tell(0.3 + 0.65 * share), should_stop, on_step,
+    )  # fmt: skip
     if selected is not None:
         estimate = estimate.only(selected)
     stop_if_asked(should_stop)
@@ -166,6 +149,36 @@ def reconstruct(
         **estimate.details,
     }
     return _height_map(part, region, estimate, judged, tuple(remarks), provenance)
+
+
+def _estimate(
+    whole: Part,
+    region: Region,
+    method: Method,
+    open_gain: NDArray[np.bool_],
+    samples: int,
+    seed: int,
+    begin: Start | None,
+    progress: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+    on_step: Callable[[LoopStep], object] | None,
+) -> Estimate:
+    """Let the method work on a region, in one piece or tile by tile."""
+    if not whole_fits(method, whole.shape, region.shape, len(whole.images)):
+        return tiled(
+            whole, region, method, open_gain, samples, seed, begin, progress=progress, should_stop=should_stop,
+            on_step=on_step,
+        )  # fmt: skip
+    if method == "photometric":
+        return photometric(whole.crop(region), samples, seed, progress=progress, should_stop=should_stop)
+    from napari_sem4d.reconstruction.loop_methods import LOOP_METHODS
+    from napari_sem4d.reconstruction.model_based import model_based, with_margin  # loads torch
+
+    around = with_margin(region, whole)
+    return model_based(
+        whole.crop(around), region.seen_from(around), LOOP_METHODS[method], open_gain, samples, seed, begin,
+        progress=progress, should_stop=should_stop, on_step=on_step,
+    )  # fmt: skip
 
 
 def _made_ready(
@@ -227,29 +240,6 @@ def _height_map(
         warnings=warnings,
         provenance=provenance,
     )
-
-
-def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Field], ForwardModel]:
-    """Return what makes the forward model of a method; torch is loaded here."""
-    from napari_sem4d.physics.analytic import AnalyticModel
-    from napari_sem4d.physics.vift.model import ViftModel
-
-    def analytic(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
-        return AnalyticModel(setup, shape, pixel_size_nm, field=field)
-
-    def vift(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
-        return ViftModel(setup, shape, pixel_size_nm, field=field)
-
-    return {"analytic": analytic, "vift": vift}[method]
-
-
-def _for_the_network(estimate: Estimate, part: Part) -> NDArray[np.uint8]:
-    """Reasons of an estimate (y, x): it knows features below the exit radius, but not everything."""
-    from napari_sem4d.physics.vift.model import untrained
-
-    reason = estimate.reason & np.uint8(~np.uint8(Reason.BELOW_RANGE))
-    unknown = untrained(estimate.height_nm, part.setup, part.pixel_size_nm)
-    return np.asarray(reason | np.where(unknown, np.uint8(Reason.UNTRAINED), np.uint8(0)), np.uint8)
 
 
 def _check_region(part: Part, region: Region) -> None:
