@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,6 +101,12 @@ class Estimate:
     remarks: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that grows with the map."""
+        each = (self.height_nm, self.sigma_nm, self.reason, self.shadow, self.brightness, self.signals)
+        return each if self.samples is None else (*each, self.samples)
+
     def crop(self, region: Region) -> Estimate:
         """Return a rectangle of this estimate, its mean height 0."""
         rows, columns = region.slices
@@ -130,3 +137,17 @@ class Estimate:
             reason=np.where(selected, self.reason, np.uint8(Reason.OUTSIDE)),
             shadow=self.shadow & selected,
         )
+
+
+_LOOKED_AT = 4e6  # pixels that tell a median as well as all
+
+
+def thin(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Index of pixels, evenly spread over a map (..., y, x), that are looked at in place of all of a large one."""
+    step = max(1, round(math.sqrt(shape[-2] * shape[-1] / _LOOKED_AT)))
+    return slice(None, None, step), slice(None, None, step)
+
+
+def median_of(values: NDArray[np.float32]) -> float:
+    """Median of a map (y, x)."""
+    return float(np.median(values[thin(values.shape)]))

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_sem4d.model.scratch import row_batches
 from napari_sem4d.physics.field import set_monomials
 from napari_sem4d.physics.reflectance import GRID, LARGEST_F, Reflectance
 from napari_sem4d.physics.threads import for_each_batch
@@ -118,9 +119,12 @@ def mean_levels(images: NDArray[np.float32], every: int = 1) -> NDArray[np.float
     levels = np.zeros(len(images))
     for index, image in enumerate(images):
         for pixels in (image[::every, ::every], image):
-            finite = pixels[np.isfinite(pixels)]
-            if finite.size:
-                levels[index] = finite.mean(dtype=np.float64)
+            count, total = 0, 0.0
+            for rows in row_batches(pixels.shape):
+                finite = pixels[rows][np.isfinite(pixels[rows])]
+                count, total = count + finite.size, total + float(finite.sum(dtype=np.float64))
+            if count:
+                levels[index] = total / count
                 break
     return levels
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sem4d.model import scratch
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap, Reason
 from napari_sem4d.model.region import Region, Roi, window_of
@@ -18,12 +19,12 @@ from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.consistency import check_level, check_residual
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, median_of
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
 from napari_sem4d.reconstruction.memory import check_memory, whole_fits
 from napari_sem4d.reconstruction.photometric import photometric
-from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
+from napari_sem4d.reconstruction.scan import Scan, check_geometry, count_measured, take_in
 from napari_sem4d.reconstruction.start import Start, take_start
 from napari_sem4d.reconstruction.tiled import tiled
 from napari_sem4d.reconstruction.wiring import check_wiring
@@ -218,17 +219,25 @@ def _height_map(
     warnings: tuple[str, ...],
     provenance: dict[str, Any],
 ) -> HeightMap:
-    predicted = estimate.signals * estimate.gain.astype(np.float32)[:, None, None]
-    predicted += part.channels.offset.astype(np.float32)[:, None, None]
+    predicted = estimate.signals
+    residual: NDArray[np.float32] = scratch.zeros(
+        predicted.shape, np.float32, predicted.nbytes + sum(a.nbytes for a in estimate.arrays)
+    )
+    gain, offset = (v.astype(np.float32)[:, None, None] for v in (estimate.gain, part.channels.offset))
+    for rows in scratch.row_batches(predicted.shape):
+        predicted[:, rows] = predicted[:, rows] * gain + offset
+        residual[:, rows] = part.images[:, rows] - predicted[:, rows]
+    brightness = estimate.brightness
+    brightness /= np.float32(median_of(brightness))
     return HeightMap(
         height_nm=estimate.height_nm,
         sigma_nm=estimate.sigma_nm,
         shadow=estimate.shadow,
-        valid=(estimate.reason & (Reason.UNMEASURED | Reason.OUTSIDE)) == 0,
+        valid=np.asarray((estimate.reason & (Reason.UNMEASURED | Reason.OUTSIDE)) == 0),
         reason=estimate.reason,
-        brightness=estimate.brightness / np.float32(np.median(estimate.brightness)),
+        brightness=brightness,
         predicted=predicted,
-        residual=part.images - predicted,
+        residual=residual,
         gain=estimate.gain,
         offset=part.channels.offset,
         z_scale_source=judged.source,
@@ -243,10 +252,7 @@ def _height_map(
 
 
 def _check_region(part: Part, region: Region) -> None:
-    usable = np.isfinite(part.images)
-    if part.saturation is not None:
-        usable &= (part.images > part.saturation[0]) & (part.images < part.saturation[1])
-    if not (usable.sum(axis=0) >= 3).any():
+    if not count_measured(part.images, part.saturation):
         raise InputError(
             f"no pixel of rows {region.row_start}:{region.row_stop}, columns {region.column_start}:"
             f"{region.column_stop} has three segments that are neither missing nor saturated: choose another region"
