@@ -81,7 +81,7 @@ def _why_dead(detector: Detector, image: NDArray[np.float32]) -> str:
     finite, alike, total = 0, 0, 0.0
     for rows in row_batches(image.shape):
         values = image[rows][np.isfinite(image[rows])]
-        finite, alike = finite + values.size, alike + np.count_nonzero(values == usual)
+        finite, alike = finite + values.size, alike + int(np.count_nonzero(values == usual))
         total += float(values.sum(dtype=np.float64))
     if finite == 0:
         return ""

@@ -17,7 +17,7 @@ _BYTES_SAMPLE = 4.0
 # Above, a loop is run tile by tile even where it would fit: the steps of a small tile stay in the cache, and a cancel
 # waits for less.
 _LARGEST_LOOP = 1.6e6
-_CORES = (768, 512, 384, 256, 128)  # pixels a side
+CORES = (768, 512, 384, 256, 128)  # pixels a side
 _LEAST_OVERLAP = 16
 
 
@@ -37,8 +37,8 @@ def check_memory(method: str, whole: tuple[int, int], part: tuple[int, int], seg
         With the remedy.
     """
     if needed_bytes(method, whole, part, segments) > LIMITS.most_bytes:
-        needed = _by_tiles(method, whole, part, segments, samples, _LEAST_OVERLAP, _CORES[-1])
-        if max(part) <= _CORES[-1]:  # nothing to cut
+        needed = _by_tiles(method, whole, part, segments, samples, _LEAST_OVERLAP, CORES[-1])
+        if max(part) <= CORES[-1]:  # nothing to cut
             needed = needed_bytes(method, whole, part, segments)
         remedy = "choose a smaller rectangle" + ("" if method == "photometric" else ", or the method photometric")
         LIMITS.check_memory(needed, f"the method {method} on {part[1]} x {part[0]} pixels", remedy)
@@ -60,10 +60,10 @@ def largest_core(
     """
     fitting = (
         core
-        for core in _CORES
+        for core in CORES
         if core < max(part) and _by_tiles(method, whole, part, segments, samples, overlap_px, core) <= LIMITS.most_bytes
     )
-    return next(fitting, _CORES[-1])
+    return next(fitting, CORES[-1])
 
 
 def _by_tiles(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,16 +91,15 @@ def tiled(
     for index, tile in enumerate(tiles):
         done, share = _OF_GAINS + _OF_TILES * work[index : index + 2] / work[-1]
         task = task_of(scan, tile, tiling, method, samples, seed, start)
-        answer = solve_tile(
-            task,
-            lambda s, a=done, b=share: progress(a + (b - a) * s),
-            should_stop,
-            watch.of(tile),  # type: ignore[misc]
-        )
+        answer = solve_tile(task, partial(_tell_between, progress, done, share), should_stop, watch.of(tile))
         joined.add(tile, answer)
         watch.note(answer)
-    joined.solve(lambda s: progress(_OF_GAINS + _OF_TILES + (1 - _OF_GAINS - _OF_TILES) * s), should_stop)
+    joined.solve(partial(_tell_between, progress, _OF_GAINS + _OF_TILES, 1.0), should_stop)
     return joined.estimate(scan.channels.gain, watch.remarks(len(tiles)), watch.details(tiling, len(tiles)))
+
+
+def _tell_between(progress: Callable[[float], object], first: float, last: float, share: float) -> None:
+    progress(first + (last - first) * share)
 
 
 def _reach_px(scan: Part) -> int:
