@@ -23,7 +23,7 @@ PIXEL_NM = 20.0
 
 def large_window(setup: Setup, side: int = SIDE) -> Iterator[Table]:
     """Open a large scan, show its surface, go near, turn to the map: the longest turns of the event loop."""
-    table = Table(title=f"Turns of the GUI thread with {side} x {side} pixels, ms of processor time (ours: at most 50)")
+    table = Table(title=f"Turns of the GUI thread with {side} x {side} pixels, ms of processor time (target: own 50)")
     for heading in (
         "action",
         "turns > 1 ms",
@@ -31,7 +31,7 @@ def large_window(setup: Setup, side: int = SIDE) -> Iterator[Table]:
         "90 %",
         "longest",
         "longest drawing (OpenGL)",
-        "faces after it",
+        "faces",
     ):
         table.add_column(heading)
     surface, series = large_scan(setup, side)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -20,12 +22,30 @@ from napari_sem4d.reconstruction.reconstruct import METHODS
 from napari_sem4d.session.samples import sample_path
 
 _SAMPLES = 8
+_LARGE = (("photometric", 4096), ("vift", 2048))
+_SCRIPT = """
+import resource, sys, time
+import numpy as np
+from benchmarks.tiles import periodic_images
+from benchmarks.surfaces import quadrants
+from napari_sem4d import reconstruct
+
+method, side = sys.argv[1], int(sys.argv[2])
+setup, images = quadrants(), periodic_images(side)
+reconstruct(images[:, :96, :96], setup, 60.0, method)
+before, wall, core = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+result = reconstruct(images, setup, 60.0, method)
+wall, core = time.perf_counter() - wall, time.process_time() - core
+tiles = result.provenance.get("tiles", {"count": 1})
+print(wall, core, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, tiles["count"])
+"""
 _STRETCH = 32  # pixels of a seam over which a step is averaged: a pixel of one is nothing but noise
 
 
 def tiles_tables(scenes: Path) -> Iterator[Table]:
     """Tiled against whole."""
     yield _agreement_table(scenes)
+    yield large_table()
 
 
 @contextlib.contextmanager
@@ -105,3 +125,38 @@ def steps(difference: NDArray[np.float32], core_px: tuple[int, int]) -> tuple[fl
                 means.append(np.abs(cut.mean(axis=1)).max())
         found.append(float(max(means, default=np.nan)))
     return found[0], found[1]
+
+
+def large_table() -> Table:
+    """Large maps in processes of their own: time and memory, 16 samples included."""
+    table = Table(title="Large maps, 4 segments, 16 samples, warm process")
+    for heading in (
+        "method",
+        "pixels",
+        "tiles",
+        "seconds",
+        "core seconds",
+        "core seconds\nper megapixel",
+        "memory, GB",
+    ):
+        table.add_column(heading)
+    for method, side in _LARGE:
+        run = subprocess.run(
+            [sys.executable, "-c", _SCRIPT, method, str(side)], capture_output=True, text=True, check=True, timeout=7200
+        )
+        wall, core, kilobytes, count = map(float, run.stdout.split()[-4:])
+        table.add_row(
+            method, f"{side} x {side}", f"{count:.0f}", f"{wall:.0f}", f"{core:.0f}", f"{core / side**2 * 1e6:.1f}",
+            f"{1024 * kilobytes / 1e9:.1f}",
+        )  # fmt: skip
+    return table
+
+
+def periodic_images(side: int) -> NDArray[np.float32]:
+    """Images (detector, y, x) of rough copper that repeats after 512 pixels, as the network sees it."""
+    surface = rough_surface((512, 512), 60.0)
+    images = simulate(np.pad(surface, 32, mode="wrap"), quadrants(), 60.0, "vift")[:, 32:-32, 32:-32]
+    whole = np.tile(images, (1, side // 512, side // 512))
+    noise = np.random.default_rng(0).standard_normal(whole.shape, np.float32)
+    noise *= np.sqrt(whole * np.float32(1e-4))
+    return whole + noise
