@@ -39,7 +39,7 @@ def test_a_close_mesh_is_fine_where_it_is_looked_at_and_has_no_hole() -> None:
     middle = corners.mean(axis=1)
     near = (np.abs(middle[:, 0] - 280) < 60) & (np.abs(middle[:, 1] - 500) < 80)
     assert area[near].max() == pytest.approx(2.0), "every pixel"
-    assert area.sum() > 0.97 * 798 * 1198, "no hole: it covers the map but for half a block at its edge"
+    assert area.sum() > 780.0 * 1180.0, "no hole: it covers the map but for half a block of 10 pixels at its edge"
     assert len(usual.faces) < 25_000
     missing = np.ones(height.shape, np.bool_)
     missing[120:140, 220:240] = False
