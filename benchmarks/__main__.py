@@ -192,6 +192,12 @@ def _kinetics(scenes: Path) -> Iterator[Table]:
     yield from kinetics_tables()
 
 
+def _tiles(scenes: Path) -> Iterator[Table]:
+    from benchmarks.tiles import tiles_tables
+
+    yield from tiles_tables(scenes)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "speed": _speed, "accuracy": _accuracy, "montecarlo": _montecarlo, "features": _features, "coverage": _coverage,
     "scenes": _scenes, "vift": _vift, "gui": _gui, "looking": _looking, "robustness": _robustness, "damage": _damage,
@@ -201,7 +207,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "exporting": _exporting, "live": _live, "live_watch": _live_watch,
     "cluster": _cluster,
     "memory": _memory, "kinetics": _kinetics, "drags": _drags,
-    "series": _series, "session": _session,
+    "series": _series, "session": _session, "tiles": _tiles,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -228,6 +234,7 @@ ONLY_WHEN_ASKED = (
     "memory",
     "kinetics",
     "drags",
+    "tiles",
 )
 
 

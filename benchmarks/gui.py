@@ -70,11 +70,11 @@ class Watch:
                 raise TimeoutError("the window did not get there")
             time.sleep(0.002)
 
-    def add_to(self, table: Table, action: str) -> None:
-        """Write a row and begin anew."""
+    def add_to(self, table: Table, action: str, *more: str) -> None:
+        """Write a row, with more cells at its end, and begin anew."""
         busy = np.array([ms for ms in self.own_ms if ms > 1] or [0.0])
         row = (len(busy), *np.percentile(busy, (50, 90)), busy.max(), max(self.drawing_ms))
-        table.add_row(action, *(f"{value:.0f}" for value in row))
+        table.add_row(action, *(f"{value:.0f}" for value in row), *more)
         self.clear()
 
     def clear(self) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +31,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT), cwd=folder)
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the source archive, unpacked far from the checkout."""
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder), str(ROOT), cwd=folder)
+    (built,) = folder.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        archive.extractall(folder, filter="data")
+    (inside,) = (entry for entry in folder.iterdir() if entry.is_dir())
+    return inside
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +101,45 @@ def test_the_installed_wheel_is_found_as_a_plugin_and_as_a_command(installed: Pa
     assert "napari-sem4d = napari_sem4d:napari.yaml" in entry_points
     assert "napari-sem4d = napari_sem4d.cli:main" in entry_points
     assert run_installed(installed, "import sys; from napari_sem4d.cli import main; sys.exit(main(['--version']))")
+
+
+def test_the_installed_wheel_starts_and_says_where_it_is(installed: Path) -> None:
+    said = run_installed(installed, "import sys; from napari_sem4d.cli import main; sys.exit(main(['info']))")
+    assert "napari-sem4d" in said
+
+
+def test_the_source_archive_gives_the_same_wheel(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "tests", "docs", "benchmarks", "packaging"} <= {
+        entry.name for entry in unpacked.iterdir()
+    }
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(unpacked),
+        cwd=tmp_path,
+    )
+    (again,) = tmp_path.glob("*.whl")
+    assert again.name == wheel.name
+    names = [sorted(n for n in zipfile.ZipFile(file).namelist()) for file in (wheel, again)]
+    assert names[0] == names[1]
+
+
+def test_the_recipe_for_conda_asks_for_what_the_package_asks_for() -> None:
+    lines = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8").splitlines()
+    listed = lines[lines.index("  run:") + 2 :]
+    given = {line.strip("- ").partition(" ")[0]: line.partition(" >=")[2] for line in listed[: listed.index("")]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    other_names = {"torch": "pytorch", "dask": "dask-core", "matplotlib": "matplotlib-base"}
+    wanted = {
+        other_names.get(need.name, need.name.lower()): str(need.specifier)
+        for need in map(Requirement, project["dependencies"])
+    }
+    assert given.keys() == wanted.keys()
+    for name, bound in given.items():
+        assert set(f">={bound}".split(",")) == set(wanted[name].split(",")), name
+    assert f'version: "{project["version"]}"' in "\n".join(lines)

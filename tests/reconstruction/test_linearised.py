@@ -104,7 +104,7 @@ def test_the_curvature_of_the_data_is_that_of_the_forward_model(
 
 def test_draws_scatter_as_the_noise_moves_the_solution(setup: Setup, linearised: Linearised) -> None:
     rng = np.random.default_rng(0)
-    draws = np.array([remove_plane(linearised.draw(rng)) for _ in range(60)])
+    draws = np.array([remove_plane(linearised.draw(rng.standard_normal((4, *SHAPE), np.float32))) for _ in range(60)])
     spectrum = Spectrum(setup, SHAPE, PIXEL_NM)
     stated = np.sqrt(
         spectrum.noise_variance(linearised._response.information(), np.full(SHAPE, 1.1, np.float32))  # mean weight

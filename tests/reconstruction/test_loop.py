@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ from napari_sem4d.model import (
     Term,
 )
 from napari_sem4d.physics.instrument import simulate
-from napari_sem4d.reconstruction import reconstruct as reconstruct_module
 from napari_sem4d.reconstruction.loop import LoopStep
+from napari_sem4d.reconstruction.loop_methods import LOOP_METHODS
 from napari_sem4d.reconstruction.reconstruct import reconstruct
 
 Rough = Callable[..., NDArray[np.float64]]
@@ -356,7 +357,7 @@ def test_darkness_of_a_trench_tells_of_its_depth(agreement: Agree) -> None:
     errors = []
     for sigma in (None, 0.1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reconstruct_module, "_BRIGHTNESS_SIGMA", {"vift": sigma})
+            patch.setitem(LOOP_METHODS, "vift", replace(LOOP_METHODS["vift"], brightness_sigma=sigma))
             result = reconstruct(images, quadrants(), 20.0, "vift", samples=0)
         errors.append(agreement(result.height_nm, truth).rmse_nm)
     assert errors[1] < 0.7 * errors[0]

@@ -95,3 +95,9 @@ def test_the_table_has_a_row_for_every_place_and_nothing_where_nothing_is_known(
     assert len(rows) == 52
     assert rows[1 + 15][1:] == ["300", "", "3", ""]
     assert rows[-1] == ["Section 1", "1000", "100", "3", ""]
+
+
+def test_no_name_of_a_section_becomes_a_formula() -> None:
+    section = replace(SECTION, name="=1+1")
+    rows = list(csv.reader(io.StringIO(table_of_sections([read_section(section, terrace())]))))
+    assert rows[1][0] == "'=1+1"

@@ -24,6 +24,7 @@ from napari_sem4d.model.height import HeightSeries
 _KIND, _VERSION = "napari-sem4d series", 1
 _OWN_KEY = "napari-sem4d"
 _CHUNK = 512
+_LARGEST_CHUNK_BYTES = 1 << 26
 _ARRAYS = ("height_nm", "sigma_nm", "raw_height_nm", "raw_sigma_nm")
 _LARGEST_JSON_BYTES = 16 * 1024**2
 
@@ -342,7 +343,11 @@ def _open_arrays(folder: Path, mode: str) -> Mapping[str, Any]:
 
     try:
         root = zarr.open_group(folder, mode=mode, zarr_format=3)  # type: ignore[arg-type]
-        return {name: root[name] for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: root[name] for name in _ARRAYS}
+        for name, array in arrays.items():
+            if array.dtype != np.float32 or 4 * math.prod(array.chunks) > _LARGEST_CHUNK_BYTES:
+                raise ValueError(f"{name} is stored in another way than a series is")
+        return arrays
     except Exception as error:  # zarr raises many kinds on damaged folders
         raise InputError(
             f"{folder} is damaged ({' '.join(str(error).split())[:120]}): delete it, or choose another output"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.region import Region
 
 _PIXELS_AT_ONCE = 2**21  # some hundredths of a second between two questions whether to stop
 ShouldStop = Callable[[], bool] | None
@@ -80,8 +81,63 @@ def height_mesh(
     Cancelled
         When ``should_stop`` returned True.
     """
-    usable = np.isfinite(height) if valid is None else np.isfinite(height) & valid
     step = mesh_step((height.shape[0], height.shape[1]), most_faces)
+    return _grid_mesh(height, pixel_size_nm, step, valid, should_stop=should_stop)
+
+
+def close_mesh(
+    height: NDArray[np.float32],
+    pixel_size_nm: float,
+    window: Region,
+    *,
+    most_faces: int,
+    most_around: int,
+    valid: NDArray[np.bool_] | None = None,
+) -> Mesh:
+    """Make a mesh of a height map that is fine within a window and coarse around it.
+
+    Parameters
+    ----------
+    height, pixel_size_nm, valid
+        As for :func:`height_mesh`.
+    window : Region
+        Pixels that are looked at; it grows to whole blocks of the coarse mesh.
+    most_faces, most_around : int
+        Largest number of triangles within the window and, for the whole map, around it.
+    """
+    shape = (height.shape[0], height.shape[1])
+    step = mesh_step(shape, most_around)
+    nodes = [
+        (max(start // step, 0), min(-(-stop // step), size // step - 1))
+        for start, stop, size in (
+            (window.row_start, window.row_stop, shape[0]), (window.column_start, window.column_stop, shape[1]),
+        )
+    ]  # fmt: skip
+    (top, bottom), (left, right) = nodes
+    # Half a block more than the hole: a seam that overlaps is not seen through.
+    rows, columns = slice(top * step, (bottom + 1) * step), slice(left * step, (right + 1) * step)
+    inner = None if valid is None else valid[rows, columns]
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    near = _grid_mesh(height[rows, columns], pixel_size_nm, mesh_step(size, most_faces), inner)
+    near.vertices[:, 1] += rows.start * np.float32(pixel_size_nm)
+    near.vertices[:, 2] += columns.start * np.float32(pixel_size_nm)
+    hole = np.zeros((shape[0] // step, shape[1] // step), np.bool_)
+    hole[top:bottom, left:right] = True  # cells, by their upper left node
+    far = _grid_mesh(height, pixel_size_nm, step, valid, hole)
+    faces = np.concatenate([near.faces, far.faces + np.int32(len(near.vertices))])
+    return Mesh(np.concatenate([near.vertices, far.vertices]), faces, np.concatenate([near.slope, far.slope]))
+
+
+def _grid_mesh(
+    height: NDArray[np.float32],
+    pixel_size_nm: float,
+    step: int,
+    valid: NDArray[np.bool_] | None,
+    hole: NDArray[np.bool_] | None = None,
+    should_stop: ShouldStop = None,
+) -> Mesh:
+    """Mesh of block means; without triangles where ``hole`` (block row, block column) is True."""
+    usable = np.isfinite(height) if valid is None else np.isfinite(height) & valid
     z, present = block_mean(height, usable, step, should_stop)
     if not present.any():
         return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32))
@@ -98,7 +154,7 @@ def height_mesh(
     down, right = np.gradient(z, spacing) if min(rows, columns) > 1 else (np.zeros_like(z), np.zeros_like(z))
     slope = np.stack([right, -down], axis=-1).astype(np.float32)
     stop_if_asked(should_stop)
-    return Mesh(vertices.reshape(-1, 3), _grid_faces(present), slope.reshape(-1, 2))
+    return Mesh(vertices.reshape(-1, 3), _grid_faces(present, hole), slope.reshape(-1, 2))
 
 
 def _face_count(shape: tuple[int, int], step: int) -> int:
@@ -126,11 +182,13 @@ def block_mean(
     return np.divide(total, weight, out=np.full_like(total, np.nan), where=present), present
 
 
-def _grid_faces(present: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _grid_faces(present: NDArray[np.bool_], hole: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
     rows, columns = present.shape
     index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
     upper = (present[:-1, :-1] & present[:-1, 1:] & present[1:, :-1])[..., None]
     lower = (present[:-1, 1:] & present[1:, 1:] & present[1:, :-1])[..., None]
+    if hole is not None:
+        upper, lower = (cells & ~hole[:-1, :-1, None] for cells in (upper, lower))
     faces = [np.stack([a, b, c], -1)[upper[..., 0]], np.stack([b, d, c], -1)[lower[..., 0]]]
     return np.concatenate(faces)

@@ -58,6 +58,13 @@ class Region:
         """Index of the region into the last two axes of an image."""
         return slice(self.row_start, self.row_stop), slice(self.column_start, self.column_stop)
 
+    def seen_from(self, other: Region) -> Region:
+        """Return the same pixels as counted from the first one of a region around them."""
+        return Region(
+            self.row_start - other.row_start, self.row_stop - other.row_start,
+            self.column_start - other.column_start, self.column_stop - other.column_start,
+        )  # fmt: skip
+
     def inside(self, shape: tuple[int, int], *, smallest: int = SMALLEST_SIDE) -> Region:
         """Return the part of the region that lies in an image of ``shape``.
 

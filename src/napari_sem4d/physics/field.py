@@ -34,6 +34,11 @@ class Field:
         """Largest distance from the axis along x or y."""
         return float(max(np.abs(self.x_mm).max(), np.abs(self.y_mm).max()))
 
+    def thinned(self, step: int) -> Field:
+        """Field of blocks of ``step`` x ``step`` pixels; what is left over is cut off."""
+        x, y = (v[: v.size // step * step].reshape(-1, step).mean(axis=1) for v in (self.x_mm, self.y_mm))
+        return Field(x, y)
+
     def crop(self, region: Region) -> Field:
         """Field of a part of the scan."""
         rows, columns = region.slices

@@ -14,7 +14,7 @@ from napari_sem4d.model.height import Reason
 from napari_sem4d.model.setup import Detector, Setup, SignedSum
 from napari_sem4d.physics.detectors import Diode
 from napari_sem4d.physics.reflectance import reflectance
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, thin
 from napari_sem4d.reconstruction.wiring import azimuth_error_deg
 
 _NO_HEIGHT = Reason.UNMEASURED | Reason.OUTSIDE
@@ -40,8 +40,9 @@ def check_level(part: Part, estimate: Estimate) -> tuple[str, ...]:
     calibrated = all(d.gain is not None and d.offset is not None for d in setup.detectors)
     if not calibrated or setup.material is None or setup.beam_energy_kev is None:
         return ()
-    measured = (estimate.reason & _NO_HEIGHT) == 0
-    ratio = float(np.median(estimate.brightness[measured])) if measured.any() else 1.0
+    some = thin(estimate.reason.shape)
+    measured = (estimate.reason[some] & _NO_HEIGHT) == 0
+    ratio = float(np.median(estimate.brightness[some][measured])) if measured.any() else 1.0
     if not 1 / _OTHER_UNITS < ratio < _OTHER_UNITS or abs(ratio - 1.0) < _LARGEST_LEVEL_ERROR:
         return ()
     factor = _distance_factor(setup, ratio)
@@ -75,11 +76,12 @@ def check_residual(part: Part, estimate: Estimate) -> tuple[str, ...]:
 def _residual_share(part: Part, estimate: Estimate) -> NDArray[np.float64]:
     """Root mean square residual beyond the noise over the mean level, (detector,)."""
     channels = part.channels
-    good = (estimate.reason & _NO_HEIGHT) == 0
+    some = thin(estimate.reason.shape)
+    good = (estimate.reason[some] & _NO_HEIGHT) == 0
     out = np.zeros(len(part.images))
     for index, image in enumerate(part.images):
-        predicted = estimate.signals[index][good] * np.float32(estimate.gain[index])
-        residual = image[good] - np.float32(channels.offset[index]) - predicted
+        predicted = estimate.signals[index][some][good] * np.float32(estimate.gain[index])
+        residual = image[some][good] - np.float32(channels.offset[index]) - predicted
         known = np.isfinite(residual)
         level = float(np.abs(predicted).mean(dtype=np.float64))
         if not known.any() or level == 0.0:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.scratch import row_batches
 from napari_sem4d.model.setup import Detector, Setup, SignedSum
 from napari_sem4d.reconstruction.blocks import block_means
 
@@ -53,7 +54,7 @@ def without_dead(images: NDArray[np.float32], setup: Setup) -> tuple[NDArray[np.
     alive = [index for index in range(len(images)) if index not in dead]
     if dead and len(alive) < _FEWEST:
         raise InputError(f"{next(iter(dead.values()))} Only {len(alive)} of {len(images)} segments can be used")
-    noisy = _noise_among_images(images[alive])
+    noisy = _noise_among_images(images if len(alive) == len(images) else images[alive])
     doubt: tuple[str, ...] = ()
     if noisy is not None:
         text = _sentence(setup.detectors[alive[noisy]], "is noise without what all others show")
@@ -74,17 +75,22 @@ def _sentence(detector: Detector, why: str) -> str:
 
 def _why_dead(detector: Detector, image: NDArray[np.float32]) -> str:
     """Return what shows that a segment recorded nothing, empty when it did."""
-    values = image[np.isfinite(image)]
-    if values.size == 0:
+    few = image[:: max(1, len(image) // 64)].ravel()
+    few = few[np.isfinite(few)][:: max(1, few.size // 4096)]
+    usual = np.partition(few, few.size // 2)[few.size // 2] if few.size else np.float32(np.nan)
+    finite, alike, total = 0, 0, 0.0
+    for rows in row_batches(image.shape):
+        values = image[rows][np.isfinite(image[rows])]
+        finite, alike = finite + values.size, alike + int(np.count_nonzero(values == usual))
+        total += float(values.sum(dtype=np.float64))
+    if finite == 0:
         return ""
-    few = values[:: max(1, values.size // 4096)]
-    usual = np.partition(few, few.size // 2)[few.size // 2]
-    if np.count_nonzero(values == usual) >= _DEAD_SHARE * values.size:
+    if alike >= _DEAD_SHARE * finite:
         return f"has the same grey level {usual:g} everywhere"
     difference = isinstance(detector, SignedSum) and any(term.weight < 0 for term in detector.terms)
     if detector.offset is None or difference:
         return ""
-    mean = float(values.mean(dtype=np.float64))
+    mean = total / finite
     sigma = detector.offset_sigma if detector.offset_sigma is not None else _DEFAULT_OFFSET_SIGMA * abs(mean)
     if mean <= detector.offset + _BLACK_SIGMAS * sigma:
         return f"has no signal above its black level {detector.offset:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +36,8 @@ class Part:
     pixel_size_nm : float
     saturation : (low, high) or None
         Grey levels at and beyond which a pixel is clipped.
+    origin : (row, column)
+        Of its first pixel on the scan.
     """
 
     images: NDArray[np.float32]
@@ -44,6 +47,13 @@ class Part:
     channels: Channels
     pixel_size_nm: float
     saturation: tuple[float, float] | None
+    origin: tuple[int, int] = (0, 0)
+
+    @property
+    def place(self) -> Region:
+        """Where on the scan it lies."""
+        (row, column), (rows, columns) = self.origin, self.shape
+        return Region(row, row + rows, column, column + columns)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,6 +65,7 @@ class Part:
         return Part(
             self.images[:, *region.slices], self.field.crop(region), self.setup, self.table, self.channels,
             self.pixel_size_nm, self.saturation,
+            (self.origin[0] + region.row_start, self.origin[1] + region.column_start),
         )  # fmt: skip
 
 
@@ -94,6 +105,12 @@ class Estimate:
     details: dict[str, Any] = field(default_factory=dict)
     neighbour: Neighbour | None = None
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that grows with the map."""
+        each = (self.height_nm, self.sigma_nm, self.reason, self.shadow, self.brightness, self.signals)
+        return each if self.samples is None else (*each, self.samples)
+
     def crop(self, region: Region) -> Estimate:
         """Return a rectangle of this estimate, its mean height 0."""
         rows, columns = region.slices
@@ -125,3 +142,17 @@ class Estimate:
             reason=np.where(selected, self.reason, np.uint8(Reason.OUTSIDE)),
             shadow=self.shadow & selected,
         )
+
+
+_LOOKED_AT = 4e6  # pixels that tell a median as well as all
+
+
+def thin(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Index of pixels, evenly spread over a map (..., y, x), that are looked at in place of all of a large one."""
+    step = max(1, round(math.sqrt(shape[-2] * shape[-1] / _LOOKED_AT)))
+    return slice(None, None, step), slice(None, None, step)
+
+
+def median_of(values: NDArray[np.float32]) -> float:
+    """Median of a map (y, x)."""
+    return float(np.median(values[thin(values.shape)]))

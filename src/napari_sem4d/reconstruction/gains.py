@@ -13,6 +13,7 @@ from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import Reflectance
+from napari_sem4d.reconstruction.blocks import open_block_means, without_clipped
 from napari_sem4d.reconstruction.inversion import invert, mean_levels
 
 _SAMPLE_PIXELS = 40_000  # pixels looked at for gains: their mean slope is known to 1e-3
@@ -35,12 +36,16 @@ class Channels:
         ``noise`` is the standard deviation at the mean level of the image, grey levels.
     remarks : tuple of str
         How gains and black levels were found, for the user.
+    level : (detector,) float64 or None
+        Mean grey level of each image of the whole scan, at which ``noise`` is the noise; None: that of the images at
+        hand.
     """
 
     gain: NDArray[np.float64]
     offset: NDArray[np.float64]
     noise: NDArray[np.float64]
     remarks: tuple[str, ...]
+    level: NDArray[np.float64] | None = None
 
 
 def estimate_noise(images: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -101,16 +106,17 @@ def solve_channels(
     open_offset = np.array([d.offset is None for d in setup.detectors])
     offset = np.array([0.0 if d.offset is None else d.offset for d in setup.detectors])
     # Averaging blocks instead of picking pixels keeps the inversion of noisy scans unbiased.
-    thin, thin_field = _block_means(images, field, step, saturation)
+    thin, thin_field = open_block_means(images, step, saturation), field.thinned(step)
     present = np.isfinite(thin)
     if not present.any(axis=(1, 2)).all() or np.count_nonzero(present.sum(axis=0) >= 3) < _FEWEST_PIXELS:
-        step, thin, thin_field = 1, _without_clipped(images, saturation), field  # missing pixels in nearly every block
+        step, thin, thin_field = 1, without_clipped(images, saturation), field  # missing pixels in nearly every block
     remarks: list[str] = []
     if open_offset.any():
         found, remark = _offsets_from_shading(thin, setup, reflectance, thin_field, noise / step, open_offset, offset)
         offset = np.where(open_offset, found, offset)
         remarks.append(remark)
-    level = mean_levels(thin) - offset
+    mean = mean_levels(thin)
+    level = mean - offset
     for detector, signal, positive in zip(setup.detectors, level, reflectance.counting, strict=True):
         if positive and not signal > 0:
             raise InputError(
@@ -119,7 +125,7 @@ def solve_channels(
             )
     given = np.array([np.nan if d.gain is None else d.gain for d in setup.detectors])
     if np.isfinite(given).all():
-        return Channels(given, offset, noise, tuple(remarks))
+        return Channels(given, offset, noise, tuple(remarks), mean)
     slope = (0.0, math.tan(math.radians(setup.stage_tilt_deg)))
     open_differences = np.isnan(given) & ~reflectance.counting
     if open_differences.any():
@@ -133,7 +139,7 @@ def solve_channels(
     else:
         gain = _gains_from_mean_normal(thin, given, offset, noise / step, reflectance, thin_field, slope)
         remarks.append("gains from the mean normal of the scan, taken parallel to the beam axis: its tilt is unknown")
-    return Channels(gain, offset, noise, tuple(remarks))
+    return Channels(gain, offset, noise, tuple(remarks), mean)
 
 
 def _usual_gain(level: NDArray[np.float64], given: NDArray[np.float64], reflectance: Reflectance) -> float:
@@ -207,27 +213,6 @@ def _level_signals(reflectance: Reflectance, field: Field, slope: tuple[float, f
     shape = (field.y_mm.size, field.x_mm.size)
     p, q = np.full(shape, slope[0], np.float32), np.full(shape, slope[1], np.float32)
     return reflectance.signals(p, q, field.x_mm, field.y_mm)
-
-
-def _block_means(
-    images: NDArray[np.float32], field: Field, step: int, saturation: tuple[float, float] | None
-) -> tuple[NDArray[np.float32], Field]:
-    """Means over ``step`` x ``step`` blocks; clipped pixels count as missing."""
-    if step == 1:
-        return _without_clipped(images, saturation), field
-    count, rows, columns = images.shape
-    rows, columns = rows // step * step, columns // step * step
-    whole = _without_clipped(images[:, :rows, :columns], saturation)
-    blocks = whole.reshape(count, rows // step, step, columns // step, step).mean(axis=(2, 4), dtype=np.float32)
-    x = field.x_mm[:columns].reshape(-1, step).mean(axis=1)
-    y = field.y_mm[:rows].reshape(-1, step).mean(axis=1)
-    return blocks, Field(x, y)
-
-
-def _without_clipped(images: NDArray[np.float32], saturation: tuple[float, float] | None) -> NDArray[np.float32]:
-    if saturation is None:
-        return images
-    return np.where((images > saturation[0]) & (images < saturation[1]), images, np.float32(np.nan))
 
 
 def _offsets_from_shading(

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_sem4d.model.scratch import row_batches
 from napari_sem4d.physics.field import set_monomials
 from napari_sem4d.physics.reflectance import GRID, LARGEST_F, Reflectance
 from napari_sem4d.physics.threads import for_each_batch
@@ -59,6 +60,7 @@ def invert(
     x_mm: NDArray[np.float64],
     y_mm: NDArray[np.float64],
     *,
+    level: NDArray[np.float64] | None = None,
     saturation: tuple[float, float] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SlopeMap:
@@ -76,6 +78,8 @@ def invert(
     reflectance : Reflectance
     x_mm : (x,), y_mm : (y,)
         Field coordinates of the columns (right) and rows (up).
+    level : (detector,), optional
+        Mean level of each image that ``noise`` belongs to; default that of ``images``.
     saturation : (low, high), optional
         Grey levels at and beyond which a pixel is clipped.
     should_stop : callable, optional
@@ -84,10 +88,11 @@ def invert(
     _, rows, columns = images.shape
     inverse_gain = (1.0 / gain).astype(np.float32)
     black = offset.astype(np.float32)
-    level = np.maximum((mean_levels(images, every=8) - offset) / gain, 1e-12)
+    mean = mean_levels(images, every=8) if level is None else level
+    signal_level = np.maximum((mean - offset) / gain, 1e-12)
     # variance = noise2 * signal / level; a difference of diodes has the constant noise of its parts instead
     weight = ((gain / np.maximum(noise, 1e-12)) ** 2).astype(np.float32)
-    counting_level = np.where(reflectance.counting, level, 0.0).astype(np.float32)
+    counting_level = np.where(reflectance.counting, signal_level, 0.0).astype(np.float32)
     low, high = saturation if saturation is not None else (-np.inf, np.inf)
     planes = [np.empty((rows, columns), np.float32) for _ in range(6)]
     usable = np.empty((rows, columns), np.uint8)
@@ -114,9 +119,12 @@ def mean_levels(images: NDArray[np.float32], every: int = 1) -> NDArray[np.float
     levels = np.zeros(len(images))
     for index, image in enumerate(images):
         for pixels in (image[::every, ::every], image):
-            finite = pixels[np.isfinite(pixels)]
-            if finite.size:
-                levels[index] = finite.mean(dtype=np.float64)
+            count, total = 0, 0.0
+            for rows in row_batches(pixels.shape):
+                finite = pixels[rows][np.isfinite(pixels[rows])]
+                count, total = count + finite.size, total + float(finite.sum(dtype=np.float64))
+            if count:
+                levels[index] = total / count
                 break
     return levels
 

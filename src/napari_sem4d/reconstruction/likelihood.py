@@ -79,7 +79,8 @@ class Likelihood:
         gain = channels.gain.astype(np.float32)[:, None, None]
         offset = channels.offset.astype(np.float32)[:, None, None]
         self._signal = np.where(self.usable, (images - offset) / gain, np.float32(0.0)).astype(np.float32)
-        self._level = np.maximum((mean_levels(images) - channels.offset) / channels.gain, 1e-12)
+        mean = mean_levels(images) if channels.level is None else channels.level
+        self._level = np.maximum((mean - channels.offset) / channels.gain, 1e-12)
         self._variance = (np.maximum(channels.noise, 1e-12) / channels.gain) ** 2
         self._counting = counting
 

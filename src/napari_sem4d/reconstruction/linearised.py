@@ -165,10 +165,13 @@ class Linearised:
         """Solve for a surface that is known and stiff alike everywhere: one division in the cosine transform."""
         return backward(np.asarray(forward(residual) / self._diagonal, np.float32))
 
-    def draw(self, rng: np.random.Generator, should_stop: Callable[[], bool] | None = None) -> NDArray[np.float32]:
-        """Error (y, x) of the surface from the noise of the data, in pixels: perturb them, then solve."""
+    def draw(self, white: NDArray[np.float32], should_stop: Callable[[], bool] | None = None) -> NDArray[np.float32]:
+        """Error (y, x) of the surface from the noise of the data, in pixels: perturb them, then solve.
+
+        ``white`` (detector, y, x) is noise of variance 1.
+        """
         r = self._response
-        noise = np.sqrt(r.weights) * rng.standard_normal(r.weights.shape, np.float32)
+        noise = np.sqrt(r.weights) * white
         # what a brightness can explain moves no surface
         share = (noise * r.signals).sum(axis=0) / ((r.weights * r.signals**2).sum(axis=0) + max(r.trust, 1e-30))
         noise -= r.weights * r.signals * share

@@ -103,12 +103,15 @@ class LoopStep:
     brightness : (y, x) float32
     chi_square : tuple of float
         Reduced chi-square after every step so far; 1 is a fit to the noise.
+    block_px : int
+        Of a map made tile by tile the whole is seen on blocks of so many pixels a side.
     """
 
     height_nm: NDArray[np.float32]
     predicted: NDArray[np.float32]
     brightness: NDArray[np.float32]
     chi_square: tuple[float, ...]
+    block_px: int = 1
 
     def crop(self, region: Region) -> LoopStep:
         """Return a rectangle of this step."""

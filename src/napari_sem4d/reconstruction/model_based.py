@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
-from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.threads import hold_libraries
 from napari_sem4d.reconstruction.estimate import Estimate, Part
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
-from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep, Problem, Refined, refine
+from napari_sem4d.reconstruction.loop import LoopStep, Problem, Refined, refine
+from napari_sem4d.reconstruction.loop_methods import LoopMethod
 from napari_sem4d.reconstruction.neighbour import SIGNIFICANT, Neighbour
 from napari_sem4d.reconstruction.photometric import facet_signals, integrated, measured_slopes, shadowed, slopes_of
 from napari_sem4d.reconstruction.slope_calibration import calibrated
@@ -31,90 +31,83 @@ from napari_sem4d.reconstruction.uncertainty import (
 )
 from napari_sem4d.reconstruction.validity import reasons
 
-MakeForward = Callable[[Setup, tuple[int, int], float, Field], ForwardModel]
-
 _MARGIN_PX = (16, 64)  # smallest and largest around a region
 
 
 def model_based(
-    scan: Part,
-    region: Region,
-    make_forward: MakeForward,
+    part: Part,
+    inner: Region,
+    method: LoopMethod,
     open_gain: NDArray[np.bool_],
-    brightness_sigma: float | None,
-    range_error: float,
     samples: int,
     seed: int,
     start: Start | Neighbour | None = None,
     *,
-    for_next: bool = False,
+    for_next: tuple[int, int] | None = None,
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
     on_step: Callable[[LoopStep], object] | None,
+    whole: tuple[int, int] | None = None,
 ) -> Estimate:
-    """Height of a region of a scan, from a forward model that has to re-create the images.
+    """Height of the inside of a part of a scan, from a forward model that has to re-create the images.
 
     Parameters
     ----------
-    scan : Part
-        The whole scan: what lies around the region throws shadows into it.
-    region : Region
-    make_forward : callable
-        Makes the model for a setup, (rows, columns), a pixel size in nm and a field.
+    part : Part
+    inner : Region
+        Of the part: what lies around it throws shadows into it, and is seen through the same blur.
+    method : LoopMethod
     open_gain : (detector,) bool
         Gains that are solved along.
-    brightness_sigma : float or None
-        How far the brightness may be from that of its patch, where the model knows brightness; None: free.
-    range_error : float
-        Share of what the finite range takes away that the model does not give back.
     start : Start or Neighbour, optional
         With what to begin in place of the photometric height.
-    for_next : bool
-        Whether to say what the next scan of a series can go on from.
+    for_next : (rows, columns), optional
+        Shape of the whole scan, to say what the next one of a series can go on from.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
+    whole : (rows, columns), optional
+        Shape of the map whose plane is free, when the part is but a tile of it.
     """
     hold_libraries()
-    around = _with_margin(region, scan)
-    part = scan.crop(around)
-    inner = Region(
-        region.row_start - around.row_start, region.row_stop - around.row_start,
-        region.column_start - around.column_start, region.column_stop - around.column_start,
-    )  # fmt: skip
     ask = should_stop if should_stop is not None else lambda: False
-    pixel = part.pixel_size_nm
     slopes = measured_slopes(part, should_stop)
     progress(0.03)
-    photometric = integrated(slopes.slope_x, slopes.slope_y, slopes, pixel, should_stop)
-    begin = photometric if start is None else start.joined(photometric, around, _mean_factor(part.setup))
+    photometric = integrated(slopes.slope_x, slopes.slope_y, slopes, part.pixel_size_nm, should_stop)
+    begin = photometric if start is None else start.joined(photometric, part.place, _mean_factor(part.setup))
     progress(0.05)
-    problem = Problem(
-        forward=make_forward(part.setup, part.shape, pixel, part.field),
-        likelihood=Likelihood(part.images, part.channels, part.table.counting, part.saturation),
-        spectrum=Spectrum(part.setup, part.shape, pixel),
-        table=part.table,
-        field=part.field,
-        pixel_size_nm=pixel,
-        open_gain=open_gain,
-        brightness_sigma=brightness_sigma,
-    )
+    problem = problem_of(part, method, open_gain)
     if isinstance(start, Neighbour):
         problem = replace(problem, answer=(start.waves, start.answer), significant=SIGNIFICANT)
 
     def show(step: LoopStep) -> object:
-        return on_step(_in_grey_levels(step, part).crop(inner)) if on_step is not None else None
+        return on_step(in_grey_levels(step, part).crop(inner)) if on_step is not None else None
 
     found = refine(
         problem, begin, photometric, progress=lambda share: progress(0.05 + 0.75 * share), should_stop=ask, on_step=show
     )
-    estimate = _estimate(part, slopes, photometric, found, range_error, samples, seed, ask, progress)
-    if for_next:
-        left = Neighbour.of(found.height_nm, photometric, around, scan.shape, found.spectrum.answer)
+    estimate = _estimate(part, slopes, photometric, found, method, samples, seed, whole, ask, progress)
+    if for_next is not None:
+        left = Neighbour.of(found.height_nm, photometric, part.place, for_next, found.spectrum.answer)
         estimate = replace(estimate, neighbour=left)
     return estimate.crop(inner)
 
 
-def _in_grey_levels(step: LoopStep, part: Part) -> LoopStep:
+def problem_of(part: Part, method: LoopMethod, open_gain: NDArray[np.bool_]) -> Problem:
+    """Return what the loop has to explain."""
+    return Problem(
+        forward=method.make_forward(part.setup, part.shape, part.pixel_size_nm, part.field),
+        likelihood=Likelihood(part.images, part.channels, part.table.counting, part.saturation),
+        spectrum=Spectrum(part.setup, part.shape, part.pixel_size_nm),
+        table=part.table,
+        field=part.field,
+        pixel_size_nm=part.pixel_size_nm,
+        open_gain=open_gain,
+        brightness_sigma=method.brightness_sigma,
+    )
+
+
+def in_grey_levels(step: LoopStep, part: Part) -> LoopStep:
+    """Return a step with grey levels for signals and heights of the surface for those of the model."""
     gain, offset = (v.astype(np.float32)[:, None, None] for v in (part.channels.gain, part.channels.offset))
     return replace(
         step,
@@ -135,9 +128,10 @@ def _estimate(
     slopes: SlopeMap,
     photometric: NDArray[np.float32],
     found: Refined,
-    range_error: float,
+    method: LoopMethod,
     samples: int,
     seed: int,
+    whole: tuple[int, int] | None,
     should_stop: Callable[[], bool],
     progress: Callable[[float], object],
 ) -> Estimate:
@@ -151,20 +145,20 @@ def _estimate(
     reason = reasons(part, slopes, facets, signals / middle, should_stop)
     progress(0.85)
     stop_if_asked(should_stop)
-    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, range_error)
+    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, method.range_error)
     stop_if_asked(should_stop)
-    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found, should_stop), model)
+    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found, whole, should_stop), model)
     stop_if_asked(should_stop)
     progress(0.9)
     draws = None
     if samples > 0:
         blur = range_blur_px(part.setup, pixel)
-        draws = loop_samples(height, found, scale * pixel, model, blur, samples, seed, should_stop)
+        draws = loop_samples(height, found, scale * pixel, model, blur, samples, seed, should_stop, part.place)
     return Estimate(
         height_nm=height,
         sigma_nm=sigma.astype(np.float32),
         samples=draws,
-        reason=reason,
+        reason=reason if method.judged is None else method.judged(reason, height, part.setup, pixel),
         shadow=shadowed(found.signals, part),
         brightness=found.brightness,
         signals=signals,
@@ -202,7 +196,7 @@ def _calibrated_height(
     return np.asarray(whole - whole.mean(dtype=np.float64), np.float32)
 
 
-def _with_margin(region: Region, scan: Part) -> Region:
+def with_margin(region: Region, scan: Part) -> Region:
     """Return the region with what blurs and shadows reach from outside."""
     reach = 2 * range_blur_px(scan.setup, scan.pixel_size_nm) + 8
     margin = int(min(max(math.ceil(reach), _MARGIN_PX[0]), _MARGIN_PX[1]))

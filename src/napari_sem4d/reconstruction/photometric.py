@@ -25,8 +25,12 @@ def photometric(
     *,
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
+    whole: tuple[int, int] | None = None,
 ) -> Estimate:
-    """Height of a part of a scan; see :func:`napari_sem4d.reconstruct` for the arguments."""
+    """Height of a part of a scan; see :func:`napari_sem4d.reconstruct` for the arguments.
+
+    ``whole`` is the shape (rows, columns) of the map whose plane is free, when ``part`` is but a tile of it.
+    """
     slopes = measured_slopes(part, should_stop)
     progress(0.3)
     pixel = part.pixel_size_nm
@@ -40,12 +44,12 @@ def photometric(
     progress(0.6)
     model = range_sigma(height, part.setup, pixel)
     variances = calibrated_variances(slopes, part.setup)
-    sigma = np.hypot(noise_sigma(*variances, pixel), model)
+    sigma = np.hypot(noise_sigma(*variances, pixel, whole), model)
     progress(0.7)
     draws = None
     if samples > 0:
         blur = range_blur_px(part.setup, pixel)
-        draws = draw_samples(height, *variances, model, blur, pixel, samples, seed, should_stop)
+        draws = draw_samples(height, *variances, model, blur, pixel, samples, seed, should_stop, part.place)
     middle = np.float32(np.median(slopes.brightness))
     return Estimate(
         height_nm=height,
@@ -64,7 +68,7 @@ def measured_slopes(part: Part, should_stop: Callable[[], bool] | None) -> Slope
     channels = part.channels
     return invert(
         part.images, channels.gain, channels.offset, channels.noise, part.table, part.field.x_mm, part.field.y_mm,
-        saturation=part.saturation, should_stop=should_stop,
+        level=channels.level, saturation=part.saturation, should_stop=should_stop,
     )  # fmt: skip
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sem4d.model import scratch
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightMap, Reason
 from napari_sem4d.model.region import Region, Roi, window_of
@@ -19,30 +19,24 @@ from napari_sem4d.physics.detectors import mean_direction
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.reconstruction.consistency import check_level, check_residual
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, median_of
 from napari_sem4d.reconstruction.gains import solve_channels
 from napari_sem4d.reconstruction.inversion import mean_levels
-from napari_sem4d.reconstruction.memory import check_memory
+from napari_sem4d.reconstruction.memory import check_memory, whole_fits
 from napari_sem4d.reconstruction.neighbour import Neighbour
 from napari_sem4d.reconstruction.photometric import photometric
-from napari_sem4d.reconstruction.scan import Scan, check_geometry, take_in
-from napari_sem4d.reconstruction.start import take_start
+from napari_sem4d.reconstruction.scan import Scan, check_geometry, count_measured, take_in
+from napari_sem4d.reconstruction.start import Start, take_start
+from napari_sem4d.reconstruction.tiled import tiled
 from napari_sem4d.reconstruction.wiring import check_wiring
 from napari_sem4d.reconstruction.z_scale import ZScale, z_scale
 from napari_sem4d.registration.segments import align_segments
 
 if TYPE_CHECKING:
-    from napari_sem4d.reconstruction.loop import ForwardModel, LoopStep
+    from napari_sem4d.reconstruction.loop import LoopStep
 
 Method = Literal["photometric", "analytic", "vift", "vift_light"]
 METHODS: tuple[str, ...] = get_args(Method)
-
-# Oxides and channelling change the brightness by 5 to 12 % (physics.md 5.9); only a model that knows how bright edges
-# and how dark trenches are may take what differs more for the surface.
-_BRIGHTNESS_SIGMA = {"vift": 0.1, "vift_light": 0.1}
-# Of what the finite range takes away from a surface, the share that a model does not give back: the coverage of sigma
-# on Monte Carlo scans (benchmarks, coverage); for the light network more by what it lacks more (benchmarks, vift).
-_RANGE_ERROR = {"analytic": 0.3, "vift": 0.1, "vift_light": 0.14}
 
 
 def reconstruct(
@@ -175,29 +169,18 @@ def _reconstructed(
     scan = take_in(images, setup, pixel_size_nm, frame)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
     rows, columns = scan.images.shape[1:]
-    check_memory(method, (rows, columns), region.shape, len(scan.images))
+    check_memory(method, (rows, columns), region.shape, len(scan.images), samples)
     begin = None if start is None else take_start(start, scan.images.shape[1:], region, scan.pixel_size_nm)
     tell(0.05)
     whole, remarks, drift = _made_ready(scan, level_region, tell, should_stop)
     part = whole.crop(region)
     _check_region(part, region)
-    if method == "photometric":
-        estimate = photometric(
-            part, samples, seed, progress=lambda share: tell(0.3 + 0.6 * share), should_stop=should_stop
-        )
-    else:
-        from napari_sem4d.reconstruction.model_based import model_based  # loads torch
-
-        # gains from a level area are measured; a difference of segments does not show its gain
-        open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
-        estimate = model_based(
-            whole, region, _forward_model(method), open_gain & whole.table.counting, _BRIGHTNESS_SIGMA.get(method),
-            _RANGE_ERROR[method], samples, seed, begin if neighbour is None else neighbour, for_next=for_next,
-            progress=lambda share: tell(0.3 + 0.65 * share),
-            should_stop=should_stop, on_step=on_step,
-        )  # fmt: skip
-        if method.startswith("vift"):
-            estimate = replace(estimate, reason=_for_the_network(estimate, part))
+    # gains from a level area are measured; a difference of segments does not show its gain
+    open_gain = np.array([d.gain is None and level_region is None for d in whole.setup.detectors])
+    estimate = _estimate(
+        whole, region, method, open_gain & whole.table.counting, samples, seed, neighbour or begin,
+        lambda share: tell(0.3 + 0.65 * share), should_stop, on_step, for_next=for_next,
+    )  # fmt: skip
     if selected is not None:
         estimate = estimate.only(selected)
     stop_if_asked(should_stop)
@@ -220,6 +203,39 @@ def _reconstructed(
         **estimate.details,
     }
     return _height_map(part, region, estimate, judged, tuple(remarks), provenance), estimate.neighbour
+
+
+def _estimate(
+    whole: Part,
+    region: Region,
+    method: Method,
+    open_gain: NDArray[np.bool_],
+    samples: int,
+    seed: int,
+    begin: Start | Neighbour | None,
+    progress: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+    on_step: Callable[[LoopStep], object] | None,
+    *,
+    for_next: bool,
+) -> Estimate:
+    """Let the method work on a region, in one piece or tile by tile; tiles leave nothing to the next scan."""
+    if not whole_fits(method, whole.shape, region.shape, len(whole.images)):
+        start = None if isinstance(begin, Neighbour) else begin
+        return tiled(
+            whole, region, method, open_gain, samples, seed, start, progress=progress, should_stop=should_stop,
+            on_step=on_step,
+        )  # fmt: skip
+    if method == "photometric":
+        return photometric(whole.crop(region), samples, seed, progress=progress, should_stop=should_stop)
+    from napari_sem4d.reconstruction.loop_methods import LOOP_METHODS
+    from napari_sem4d.reconstruction.model_based import model_based, with_margin  # loads torch
+
+    around = with_margin(region, whole)
+    return model_based(
+        whole.crop(around), region.seen_from(around), LOOP_METHODS[method], open_gain, samples, seed, begin,
+        for_next=whole.shape if for_next else None, progress=progress, should_stop=should_stop, on_step=on_step,
+    )  # fmt: skip
 
 
 def _made_ready(
@@ -260,17 +276,25 @@ def _height_map(
     warnings: tuple[str, ...],
     provenance: dict[str, Any],
 ) -> HeightMap:
-    predicted = estimate.signals * estimate.gain.astype(np.float32)[:, None, None]
-    predicted += part.channels.offset.astype(np.float32)[:, None, None]
+    predicted = estimate.signals
+    residual: NDArray[np.float32] = scratch.zeros(
+        predicted.shape, np.float32, predicted.nbytes + sum(a.nbytes for a in estimate.arrays)
+    )
+    gain, offset = (v.astype(np.float32)[:, None, None] for v in (estimate.gain, part.channels.offset))
+    for rows in scratch.row_batches(predicted.shape):
+        predicted[:, rows] = predicted[:, rows] * gain + offset
+        residual[:, rows] = part.images[:, rows] - predicted[:, rows]
+    brightness = estimate.brightness
+    brightness /= np.float32(median_of(brightness))
     return HeightMap(
         height_nm=estimate.height_nm,
         sigma_nm=estimate.sigma_nm,
         shadow=estimate.shadow,
-        valid=(estimate.reason & (Reason.UNMEASURED | Reason.OUTSIDE)) == 0,
+        valid=np.asarray((estimate.reason & (Reason.UNMEASURED | Reason.OUTSIDE)) == 0),
         reason=estimate.reason,
-        brightness=estimate.brightness / np.float32(np.median(estimate.brightness)),
+        brightness=brightness,
         predicted=predicted,
-        residual=part.images - predicted,
+        residual=residual,
         gain=estimate.gain,
         offset=part.channels.offset,
         z_scale_source=judged.source,
@@ -284,37 +308,8 @@ def _height_map(
     )
 
 
-def _forward_model(method: str) -> Callable[[Setup, tuple[int, int], float, Field], ForwardModel]:
-    """Return what makes the forward model of a method; torch is loaded here."""
-    from napari_sem4d.physics.analytic import AnalyticModel
-    from napari_sem4d.physics.vift.model import ViftModel, packaged_network
-
-    def analytic(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
-        return AnalyticModel(setup, shape, pixel_size_nm, field=field)
-
-    def vift(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
-        return ViftModel(setup, shape, pixel_size_nm, field=field)
-
-    def vift_light(setup: Setup, shape: tuple[int, int], pixel_size_nm: float, field: Field) -> ForwardModel:
-        return ViftModel(setup, shape, pixel_size_nm, field=field, network=packaged_network("vift_light"))
-
-    return {"analytic": analytic, "vift": vift, "vift_light": vift_light}[method]
-
-
-def _for_the_network(estimate: Estimate, part: Part) -> NDArray[np.uint8]:
-    """Reasons of an estimate (y, x): it knows features below the exit radius, but not everything."""
-    from napari_sem4d.physics.vift.model import untrained
-
-    reason = estimate.reason & np.uint8(~np.uint8(Reason.BELOW_RANGE))
-    unknown = untrained(estimate.height_nm, part.setup, part.pixel_size_nm)
-    return np.asarray(reason | np.where(unknown, np.uint8(Reason.UNTRAINED), np.uint8(0)), np.uint8)
-
-
 def _check_region(part: Part, region: Region) -> None:
-    usable = np.isfinite(part.images)
-    if part.saturation is not None:
-        usable &= (part.images > part.saturation[0]) & (part.images < part.saturation[1])
-    if not (usable.sum(axis=0) >= 3).any():
+    if not count_measured(part.images, part.saturation):
         raise InputError(
             f"no pixel of rows {region.row_start}:{region.row_stop}, columns {region.column_start}:"
             f"{region.column_stop} has three segments that are neither missing nor saturated: choose another region"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sem4d.model import scratch
 from napari_sem4d.model.conditions import differences
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.series import SemSeries
@@ -95,10 +96,7 @@ def take_in(
     if not 0 <= frame < len(images):
         raise InputError(f"frame {frame} is not in the series of {len(images)} scans (0 to {len(images) - 1})")
     sources = tuple(dict.fromkeys(m.source for m in images.channel_metadata if m.source))
-    stack = images.frame(frame)
-    infinite = np.isinf(stack)
-    if infinite.any():
-        stack = np.where(infinite, np.float32(np.nan), stack)  # missing, as everywhere below
+    stack = _frame(images, frame)
     other_settings = differences(setup, images.channel_metadata)
     stack, setup, remarks = without_dead(stack, setup)
     _check_images(stack, setup, images.saturation)
@@ -106,6 +104,28 @@ def take_in(
         stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources, setup,
         images.metadata.scan_rotation_deg, (*other_settings, *remarks),
     )  # fmt: skip
+
+
+def _frame(series: SemSeries, index: int) -> NDArray[np.float32]:
+    """One frame (detector, y, x), infinite pixels as missing ones; in a file when it is too large.
+
+    Read segment by segment: of a lazy series one image is in memory at a time.
+    """
+    given = series.images[index]
+    if isinstance(given, np.ndarray) and given.dtype == np.float32 and not _any_infinite(given):
+        return given
+    out: NDArray[np.float32] = scratch.zeros(tuple(given.shape), np.float32)
+    for number in range(len(out)):
+        image = np.asarray(given[number])
+        for rows in scratch.row_batches(image.shape):
+            grey = image[rows].astype(np.float32)
+            grey[np.isinf(grey)] = np.nan
+            out[number, rows] = grey
+    return out
+
+
+def _any_infinite(images: NDArray[np.float32]) -> bool:
+    return any(np.isinf(images[:, rows]).any() for rows in scratch.row_batches(images.shape))
 
 
 def _other_count(setup: Setup, series: SemSeries) -> str:
@@ -133,23 +153,32 @@ def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[f
     if min(images.shape[1:]) < 8:
         raise InputError(f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: 8 x 8 at least")
     for name, image in zip(setup.detector_names, images, strict=True):
-        finite = np.isfinite(image)
-        if not finite.any():
+        finite = sum(int(np.isfinite(image[rows]).sum()) for rows in scratch.row_batches(image.shape))
+        if not finite:
             raise InputError(f"the image of detector {name} holds no finite number")
-        values = image[finite]
-        open_range = values if saturation is None else values[(values > saturation[0]) & (values < saturation[1])]
-        if open_range.size < min(64, values.size // 4):
+        unclipped = sum(int(usable(image[rows], saturation).sum()) for rows in scratch.row_batches(image.shape))
+        if unclipped < min(64, finite // 4):
             raise InputError(
                 f"the image of detector {name} is saturated everywhere: record it with less contrast or brightness"
             )
-    usable = np.isfinite(images)
-    if saturation is not None:
-        usable &= (images > saturation[0]) & (images < saturation[1])
-    if np.count_nonzero(usable.sum(axis=0) >= 3) < 16:
+    if count_measured(images, saturation) < 16:
         raise InputError(
             "nowhere on the scan do three segments have a grey level that is neither missing nor saturated: "
             "record it with less contrast, or check the images"
         )
+
+
+def usable(images: NDArray[np.float32], saturation: tuple[float, float] | None) -> NDArray[np.bool_]:
+    """Grey levels that are neither missing nor clipped, as ``images``."""
+    if saturation is None:
+        return np.isfinite(images)
+    return np.asarray((images > saturation[0]) & (images < saturation[1]) & np.isfinite(images))
+
+
+def count_measured(images: NDArray[np.float32], saturation: tuple[float, float] | None) -> int:
+    """Count the pixels of images (detector, y, x) with three usable grey levels."""
+    batches = scratch.row_batches(images.shape)
+    return sum(int(np.count_nonzero(usable(images[:, r], saturation).sum(axis=0) >= 3)) for r in batches)
 
 
 def check_geometry(setup: Setup, table: Reflectance) -> None:

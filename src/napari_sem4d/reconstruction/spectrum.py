@@ -18,6 +18,8 @@ from napari_sem4d.physics.analytic import BLUR_REACH, blur_widths_px
 from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 
 _RATIOS = np.logspace(-6, 10, 65)  # of what the data know about a slope to what the prior knows about a curvature
+_EACH = 64  # of the longest waves along an axis are counted one by one, shorter ones in groups
+_GROUP = 1 / 16  # of their number
 _SIDE = 96  # waves along each axis of the sums over waves
 
 
@@ -130,21 +132,48 @@ class Spectrum:
         ratio = np.log(np.maximum(information / weight, 1e-30))
         return np.asarray(1.0 - np.interp(ratio, np.log(_RATIOS), self._roughness), np.float32)
 
-    def noise_variance(self, information: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    def noise_variance(
+        self,
+        information: NDArray[np.float32],
+        weight: NDArray[np.float32],
+        whole: tuple[int, int] | None = None,
+    ) -> NDArray[np.float32]:
         """Variance (y, x) of the height, in squared pixels, from the noise of the data alone, its plane taken off.
 
-        Of the least-squares surface under the prior, were it known as well everywhere as in each pixel: what the prior
+        Where the map is a part of a ``whole`` (rows, columns), the plane of the whole is taken off. Of the
+        least-squares surface under the prior, were it known as well everywhere as in each pixel: what the prior
         smooths away is no noise.
         """
-        seen = self.slope * self.blur**2
+        (rows, row_weights), (columns, column_weights) = (thinned_waves(n) for n in whole or self.shape)
+        slope, curvature, blur = (v.astype(np.float64) for v in self._transfers(rows, columns))
+        seen = slope * blur**2
         ratios = _RATIOS[::2]
         sums = []
         for ratio in ratios:
-            matrix = ratio * seen + self.curvature
+            matrix = ratio * seen + curvature
             matrix[0, 0] = matrix[0, 1] = matrix[1, 0] = np.inf  # mean and plane
-            sums.append(float((ratio * seen / matrix**2).mean(dtype=np.float64)))
+            sums.append(float(row_weights @ (ratio * seen / matrix**2) @ column_weights))
         ratio = np.log(np.maximum(information / weight, 1e-30))
         return np.asarray(np.exp(np.interp(ratio, np.log(ratios), np.log(sums))) / weight, np.float32)
+
+
+def thinned_waves(count: int, *, periodic: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Waves along an axis of ``count`` pixels for means over them: radians a pixel, and weights that add up to 1.
+
+    The long ones are all there; a group of short ones, over which nothing changes much, is its middle one. Of a
+    cosine transform, or of the Fourier transform of a ``periodic`` map.
+    """
+    last = count // 2 + 1 if periodic else count
+    edges = list(range(min(_EACH, last)))
+    while edges[-1] < last - 1:
+        edges.append(min(edges[-1] + max(1, int(_GROUP * edges[-1])), last - 1))
+    bounds = np.array([*edges, last], np.float64)
+    size, middle = np.diff(bounds), 0.5 * (bounds[:-1] + bounds[1:] - 1.0)
+    if not periodic:
+        return np.pi * middle / count, size / count
+    size[1:] *= 2.0  # forwards and backwards
+    size[-1] -= 1.0 - count % 2
+    return 2.0 * np.pi * middle / count, size / size.sum()
 
 
 def forward(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -29,10 +29,19 @@ class Start:
     about : dict
         For the provenance: ``sha256`` of the heights as given (float32, row by row), the share of the region that
         they ``cover``, and their ``source``.
+    origin : (row, column)
+        Of the first pixel on the scan.
     """
 
     height_nm: NDArray[np.float32]
     about: dict[str, Any]
+    origin: tuple[int, int] = (0, 0)
+
+    def crop(self, place: Region) -> Start:
+        """Return what lies on a place of the scan."""
+        return Start(
+            np.ascontiguousarray(self.height_nm[place.slices]), self.about, (place.row_start, place.column_start)
+        )
 
     def joined(self, photometric_nm: NDArray[np.float32], around: Region, factor: float) -> NDArray[np.float32]:
         """Heights (y, x) to begin with in a rectangle of the scan.
@@ -50,7 +59,9 @@ class Start:
         factor : float
             Heights of the surface over those of the forward model, which a slope calibration makes differ.
         """
-        known = self.height_nm[around.slices] / np.float32(factor)
+        (top, left), (rows, columns) = self.origin, around.shape
+        row, column = around.row_start - top, around.column_start - left
+        known = self.height_nm[row : row + rows, column : column + columns] / np.float32(factor)
         measured = np.isfinite(known)
         if np.count_nonzero(measured) < _FEWEST_PIXELS:  # a margin may hold what the region lacks, never less
             return photometric_nm

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model.setup import AnnularSegment, Disc, Setup
 from napari_sem4d.physics.reflectance import GRID, LARGEST_F, Reflectance
-from napari_sem4d.reconstruction.blocks import block_means
+from napari_sem4d.reconstruction.blocks import block_means, open_block_means
 from napari_sem4d.reconstruction.gains import Channels
 
 _LOOKED_AT = 100_000  # block means: enough for the covariances, and quick
@@ -177,10 +177,7 @@ def _differences(
 ) -> _Differences | None:
     """Differences at the finest scale at which the surface stands out of the noise; None when there is none."""
     step = max(1, math.ceil(math.sqrt(images.shape[1] * images.shape[2] / _LOOKED_AT)))
-    grey = images
-    if saturation is not None:
-        grey = np.where((images > saturation[0]) & (images < saturation[1]), images, np.float32(np.nan))
-    signal = block_means(grey, step) - channels.offset.astype(np.float32)[:, None, None]
+    signal = open_block_means(images, step, saturation) - channels.offset.astype(np.float32)[:, None, None]
     seen = np.isfinite(signal).all(axis=0)
     if np.count_nonzero(seen) < _FEWEST:
         return None

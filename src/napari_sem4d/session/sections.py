@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.io.sheet import safe_cell
 from napari_sem4d.metrology.figures import LinePlaces, Profile, heights_between, linear_figures
 from napari_sem4d.model import Figure, HeightMap, InputError
 from napari_sem4d.session.areas import Corner
@@ -136,7 +137,9 @@ def table_of_sections(sections: list[SectionHeights]) -> str:
         profile = found.profile
         afm = np.full_like(profile.height, np.nan) if found.afm is None else found.afm
         for row in zip(profile.distance_nm, profile.height, profile.sigma, afm, strict=True):
-            writer.writerow((found.section.name, *("" if math.isnan(value) else f"{value:.9g}" for value in row)))
+            writer.writerow(
+                (safe_cell(found.section.name), *("" if math.isnan(value) else f"{value:.9g}" for value in row))
+            )
     return out.getvalue()
 
 

@@ -15,6 +15,7 @@ from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session.afm_check import Check, origin_of
 from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.layers import HEIGHT_COLORMAP, Limits, place_color_bar, robust_limits
+from napari_sem4d.viewer.pyramid import whole_data
 
 # Under this key the layer of a height map's file carries the map.
 MAP_KEY = "sem4d_height"
@@ -134,9 +135,9 @@ def map_of_layer(layer: Any) -> HeightMap:
     carried = layer.metadata.get(MAP_KEY)
     if isinstance(carried, HeightMap):
         return carried
-    if not isinstance(layer, Image) or layer.rgb or layer.multiscale:
+    if not isinstance(layer, Image) or layer.rgb:
         raise InputError(f"{layer} is no height image: select an image layer of heights, or open the file here")
-    height = np.squeeze(np.asarray(layer.data))
+    height = np.squeeze(np.asarray(whole_data(layer)))
     if height.ndim != 2:
         raise InputError(f"{layer.name} has the shape {height.shape}: select a layer with one image, rows by columns")
     sides = [_length_nm(layer, axis) for axis in (-2, -1)]

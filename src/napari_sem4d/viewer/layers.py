@@ -15,6 +15,7 @@ from napari_sem4d.model import HeightMap, Region, SemSeries
 from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.session import Run
 from napari_sem4d.viewer.mesh import shaded, table_colors
+from napari_sem4d.viewer.pyramid import is_large, levels
 from napari_sem4d.viewer.reader import layer_data
 
 # Perceptually uniform and readable with every common colour vision deficiency.
@@ -44,6 +45,8 @@ class Heights:
         "nm", or "a.u." when the z scale is arbitrary.
     place : Region
         Where on the image the heights lie.
+    block_px : int
+        Pixels of the image along a side of a pixel of the heights.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Heights:
     pixel_size_nm: float
     unit: str
     place: Region
+    block_px: int = 1
 
     @classmethod
     def of(cls, run: Run) -> Heights:
@@ -73,7 +77,7 @@ class Heights:
         )
 
     @classmethod
-    def converging(cls, run: Run, height: NDArray[np.float32]) -> Heights:
+    def converging(cls, run: Run, height: NDArray[np.float32], block_px: int = 1) -> Heights:
         """Return the heights (y, x) of a run that goes on: in arbitrary units, for the z scale is judged at its end."""
         frame = run.frame or 0
         return cls(
@@ -81,9 +85,10 @@ class Heights:
             frames=height[None],
             valid=None,
             time_s=run.series.time_s[frame : frame + 1],
-            pixel_size_nm=float(run.series.pixel_size_nm or 1.0),
+            pixel_size_nm=block_px * float(run.series.pixel_size_nm or 1.0),
             unit="a.u.",
             place=run.place,
+            block_px=block_px,
         )
 
     def __len__(self) -> int:
@@ -96,7 +101,8 @@ class Heights:
     @property
     def origin_nm(self) -> tuple[float, float]:
         """World position (y, x) of the first pixel centre."""
-        return self.place.row_start * self.pixel_size_nm, self.place.column_start * self.pixel_size_nm
+        half, pixel = (self.block_px - 1) / 2, self.pixel_size_nm / self.block_px
+        return (self.place.row_start + half) * pixel, (self.place.column_start + half) * pixel
 
     @property
     def width_nm(self) -> float:
@@ -136,15 +142,26 @@ def scan_layers(series: SemSeries, name: str, limits: Mapping[str, Limits]) -> l
     """Return one image layer ``(t, 1, y, x)`` for each segment and each other channel, only the first visible."""
     channels = (*series.detector_names, *series.others)
     return [
-        Image(images, **{**settings, "contrast_limits": limits.get(channel)})
+        Image(_resolved(images), **{**settings, "contrast_limits": limits.get(channel)}, **_multiscale(images))
         for channel, (images, settings, _) in zip(channels, layer_data(series, name), strict=True)
     ]
 
 
+def _resolved(images: Any) -> Any:
+    """Images (t, 1, y, x), or a list of them in several resolutions when they are large."""
+    return [level[:, None] for level in levels(images[:, 0])] if is_large(images.shape) else images
+
+
+def _multiscale(images: Any) -> dict[str, bool]:
+    return {"multiscale": True} if is_large(images.shape) else {}
+
+
 def height_layer(heights: Heights, limits: Limits) -> Image:
     """Return the height map (or series) as an image layer, hidden until it is looked at."""
+    frames = heights.frames[:, None]
     layer = Image(
-        np.asarray(heights.frames)[:, None] if isinstance(heights.frames, np.ndarray) else heights.frames[:, None],
+        _resolved(frames),
+        **_multiscale(frames),
         name=f"{heights.name} height ({heights.unit})",
         colormap=HEIGHT_COLORMAP,
         contrast_limits=limits,

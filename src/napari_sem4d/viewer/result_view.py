@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Vectors
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sem4d.model.mesh import Mesh
+from napari_sem4d.viewer.close_look import CloseLook
 from napari_sem4d.viewer.front_view import look_from_the_front
 from napari_sem4d.viewer.layers import Heights, Limits, surface_name
 from napari_sem4d.viewer.prepared import MOST_FACES_AT_REST, MOST_FACES_MOVING, Prepared, frame_mesh
@@ -82,6 +83,7 @@ class ResultView(QObject):
         self._soon = self._timer(0, self._show_wanted_frame)
         self._rest = self._timer(_REST_AFTER_MS, self._refine)
         self._soon_renamed = self._timer(0, self._rename)
+        self.close_look = CloseLook(viewer, self, self._refine)
         self._appearing: Turns | None = None
         self._turning: Turns | None = None
         self.colors = ResultColors(viewer, self)
@@ -105,6 +107,11 @@ class ResultView(QObject):
         """Whether the user has left its layers in the viewer."""
         return not self._discarded and self.height in self._viewer.layers
 
+    def can_show(self, prepared: Prepared) -> bool:
+        """Whether another result fits into these layers: an image keeps its number of resolutions."""
+        ours, other = (layer.data if layer.multiscale else (None,) for layer in (self.height, prepared.height))
+        return self.is_whole and len(ours) == len(other)
+
     def show_other(self, prepared: Prepared, done: Callable[[], object], *, stay: bool = False) -> None:
         """Show another result in the same layers: removing layers makes napari collect garbage for 0.2 s each.
 
@@ -119,6 +126,7 @@ class ResultView(QObject):
         if self._refining is not None:
             self._refining.cancel()
         self._rest.stop()
+        self.close_look.forget()
         same_place = prepared.heights.place == self.heights.place
         turned_away = (self.is_converging or stay) and not self.is_3d  # the map of a running loop stays, too
         stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
@@ -134,6 +142,7 @@ class ResultView(QObject):
             *(() if turned_away else (self._hide_images, self._turn_to_surface, *self._surface_steps)),
             self._follow_time,
             *(() if turned_away or (same_place and self.is_3d) else (self._look_at_surface,)),
+            self.close_look.look_again,
         )
         self._appearing = Turns(self._viewer, steps, done)
         self._appearing.start()
@@ -280,6 +289,10 @@ class ResultView(QObject):
         self.surface.name = surface_name(self.heights, self.exaggeration)
         self.colors.show_unit()
 
+    def show_mesh(self, mesh: Mesh) -> None:
+        """Show another mesh of the frame that is shown."""
+        self._assign(mesh, self.shown_frame, moving=False)
+
     def discard(self) -> tuple[Layer, ...]:
         """Take the layers out of the viewer and let go of it.
 
@@ -314,6 +327,7 @@ class ResultView(QObject):
                 turns.stop()
         for timer in (self._soon, self._rest, self._soon_renamed):
             timer.stop()
+        self.close_look.stop()
         self.colors.end()
 
     @property
@@ -456,6 +470,7 @@ class ResultView(QObject):
         overlay.visible = visible
 
     def _show_wanted_frame(self) -> None:
+        self.close_look.forget()
         self._assign(frame_mesh(self.heights, self._wanted_frame, MOST_FACES_MOVING), self._wanted_frame, moving=True)
         self._rest.start()
 
@@ -466,6 +481,7 @@ class ResultView(QObject):
             if frame == self._wanted_frame and not self._discarded:
                 self._assign(mesh, frame, moving=False)
                 self.is_at_rest = True
+                self.close_look.look_again()
 
         self._refining = Computation(
             lambda progress, should_stop: frame_mesh(self.heights, frame, MOST_FACES_AT_REST),

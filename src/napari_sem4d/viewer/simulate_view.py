@@ -17,6 +17,7 @@ from napari_sem4d.session.simulation import Order, Simulation, carry_out, expect
 from napari_sem4d.viewer.height_reader import map_data
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.putting_in import put_in
+from napari_sem4d.viewer.pyramid import whole_data
 from napari_sem4d.viewer.simulated_layers import image_layers
 from napari_sem4d.viewer.taking_out import take_out, take_out_now
 from napari_sem4d.viewer.turns import Turns
@@ -114,7 +115,7 @@ class SimulateView:
         name = str(layer.name).split(" height (")[0]  # as our own layers are named
         key = (name, at.tobytes(), None if matrix is None else matrix.tobytes(), row, column)
         if self._read is None or self._read[0] is not layer.data or self._read[1] != key:
-            plane, unit = np.asarray(layer.data[tuple(at[:-2].astype(int))]), layer.metadata.get("unit")
+            plane, unit = np.asarray(whole_data(layer)[tuple(at[:-2].astype(int))]), layer.metadata.get("unit")
             self._read = layer.data, key, relief_of(plane, name, matrix, (float(row), float(column)), unit)
         return self._read[2]
 

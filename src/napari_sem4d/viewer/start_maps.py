@@ -13,7 +13,8 @@ from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.known_start import KnownStart
 
 if TYPE_CHECKING:
-    from napari_sem4d.viewer.workbench import Workbench
+    from napari_sem4d.viewer.pyramid import whole_data
+from napari_sem4d.viewer.workbench import Workbench
 
 _SAME_PLACE_PX = 0.5
 
@@ -53,5 +54,5 @@ def _of_check(name: str, check: Check, shape: tuple[int, int]) -> KnownStart:
 
 
 def _of_layer(layer: Image) -> KnownStart:
-    data = np.asarray(layer.data, np.float32)
+    data = np.asarray(whole_data(layer), np.float32)
     return KnownStart(str(layer.name), data.reshape(data.shape[-2:]))

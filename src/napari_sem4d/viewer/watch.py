@@ -44,7 +44,7 @@ class Watch:
         """
         self.chi_square = step.chi_square
         if time.monotonic() - self._prepared_at >= _SHORTEST_INTERVAL_S:
-            picture = Prepared(Heights.converging(self._run, step.height_nm), MOST_FACES_MOVING)
+            picture = Prepared(Heights.converging(self._run, step.height_nm, step.block_px), MOST_FACES_MOVING)
             with self._lock:
                 self._picture = picture
             self._prepared_at = time.monotonic()

@@ -286,7 +286,7 @@ class Workbench:
             return
         self.details.clear()
         same_run = run is not None and self.shown_run is not None and run.id == self.shown_run.id
-        if self.result is not None and self.result.is_whole:
+        if self.result is not None and self.result.can_show(prepared):
             view = self.result
             view.show_other(prepared, done, stay=same_run or self.sections.is_drawing)
         else:

@@ -16,6 +16,7 @@ from napari_sem4d.model import HeightSeries, InputError
 from napari_sem4d.model.mesh import Mesh
 from napari_sem4d.session import Result
 from napari_sem4d.viewer.afm_layers import MAP_KEY, map_of_layer
+from napari_sem4d.viewer.pyramid import whole_data
 from napari_sem4d.viewer.workbench import workbench_of
 
 
@@ -46,9 +47,10 @@ def write_height_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> l
         raise InputError(f"{layer.name} is no height map: select one, such as a layer named 'height (nm)'")
     shown = _shown_result(data)
     if shown is not None:
-        pixel_nm = map_of_layer(Image(layer.data[0, 0], units=layer.units[-2:], scale=layer.scale[-2:])).pixel_size_nm
+        plane = Image(whole_data(layer)[0, 0], units=layer.units[-2:], scale=layer.scale[-2:])
+        pixel_nm = map_of_layer(plane).pixel_size_nm
         write_height(replace(shown, pixel_size_nm=pixel_nm), path)
-    elif layer.ndim == 4 and len(layer.data) > 1:
+    elif layer.ndim == 4 and layer.data.shape[0] > 1:
         write_height(_series_of_layer(layer), path)
     else:
         write_height(map_of_layer(layer), path)
@@ -91,7 +93,7 @@ def _shown_result(data: Any) -> Result | None:
 
 
 def _series_of_layer(layer: Image) -> HeightSeries:
-    heights = np.asarray(layer.data, np.float32)[:, 0]
+    heights = np.asarray(whole_data(layer), np.float32)[:, 0]
     first = map_of_layer(Image(heights[0], units=layer.units[-2:], scale=layer.scale[-2:], metadata=layer.metadata))
     time_s = layer.translate[0] + np.arange(len(heights)) * layer.scale[0]
     return replace(HeightSeries.from_frames([first] * len(heights), time_s), height_nm=heights)

@@ -20,7 +20,7 @@ from napari_sem4d.physics.materials import NOMINAL_ENERGY_KEV, find_material
 from napari_sem4d.physics.pauses import Ask
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.vift.contraction import condition, contraction
-from napari_sem4d.physics.vift.network import Network
+from napari_sem4d.physics.vift.network import TOKEN, WINDOW, Network
 from napari_sem4d.physics.vift.surfaces import STEEPEST
 from napari_sem4d.physics.vift.training import read_weights
 from napari_sem4d.physics.vift.training_data import ATOMIC_NUMBERS, ENERGIES_KEV, LARGEST_BEAM_PX, PIXELS_PER_RANGE
@@ -63,7 +63,7 @@ class ViftModel:
         self.network = (network or packaged_network()).to(self.device)
         energy = setup.beam_energy_kev or NOMINAL_ENERGY_KEV
         r90_nm = find_material(setup.material).exit_radius_nm(energy)
-        self._coarse = max(1, round(_NODE * r90_nm / pixel_size_nm))
+        self._coarse = _pixels_a_node(setup, pixel_size_nm)
         node_nm = self._coarse * pixel_size_nm
         beam_px = 0.0 if setup.beam_fwhm_nm is None else setup.beam_fwhm_nm / 2.3548 / node_nm
         told = condition(
@@ -130,6 +130,16 @@ class ViftModel:
             for v in (values.reshape(-1, values.shape[-1]), terms)
         )
         return matrices, places
+
+
+def _pixels_a_node(setup: Setup, pixel_size_nm: float) -> int:
+    r90_nm = find_material(setup.material).exit_radius_nm(setup.beam_energy_kev or NOMINAL_ENERGY_KEV)
+    return max(1, round(_NODE * r90_nm / pixel_size_nm))
+
+
+def window_px(setup: Setup, pixel_size_nm: float) -> int:
+    """Pixels a side of the windows within which the network lets places look at each other."""
+    return _pixels_a_node(setup, pixel_size_nm) * TOKEN * WINDOW
 
 
 def untrained(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float) -> NDArray[np.bool_]:
