@@ -39,6 +39,7 @@ _SMALLEST_GAIN = 0.1
 _SMALLEST_RATIO = 2.0
 _SIGNIFICANCE = 4.0  # standard errors
 _AS_GOOD = 0.03  # a simpler mistake that explains so little less is the likelier one
+_TIED = 1e-3  # share by which orders may differ when nothing but noise tells them apart
 _SAME_TURN_DEG = 10.0
 _SMALLEST_TURN_DEG, _LARGEST_TURN_DEG = 3.0, 25.0  # of a ring that is nearly right; right ones show up to 2.3
 
@@ -120,8 +121,15 @@ def check_wiring(
 
     orders = [_Assignment(order) for order in _orders(setup)]
     kinds = [orders, [_best_turn(found, design, given)], [_best_turn(found, design, o) for o in orders]]
-    # the best of each kind; the other half of the ties, turned by 180 degrees, changes more segments
-    best_of = [min(kind, key=lambda a: (round(unexplained(a), 6), _moved(a))) for kind in kinds if kind]
+
+    def simplest(kind: list[_Assignment]) -> _Assignment:
+        # the other half of the ties, turned by 180 degrees, changes more segments; a turned ring is likelier than a
+        # mirrored one, which lines along a segment's view cannot tell from it
+        left = [unexplained(a) for a in kind]
+        tied = [a for a, share in zip(kind, left, strict=True) if share <= min(left) + _TIED]
+        return min(tied, key=lambda a: (_moved(a), not _is_turned(setup, a)))
+
+    best_of = [simplest(kind) for kind in kinds if kind]
     likely = [a for a in best_of if clearly_better(a, given)]
     if likely:
         least = min(unexplained(a) for a in likely)
@@ -311,6 +319,13 @@ def _azimuth(setup: Setup, index: int) -> float:
 
 def _moved(assignment: _Assignment) -> int:
     return sum(place != image for place, image in enumerate(assignment.order))
+
+
+def _is_turned(setup: Setup, assignment: _Assignment) -> bool:
+    """Whether an order moves all alike segments by the same angle."""
+    moved = [(place, image) for place, image in enumerate(assignment.order) if place != image]
+    turns = _circular(np.array([_azimuth(setup, place) - _azimuth(setup, image) for place, image in moved] or [0.0]))
+    return bool(np.ptp(turns) < 1.0)
 
 
 def _undecided(scan_rotation_deg: float | None) -> tuple[str, ...]:
