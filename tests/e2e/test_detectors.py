@@ -90,7 +90,9 @@ def test_the_detectors_in_the_canvas_follow_and_go(window: Any, bump: Any, tmp_p
     window.wait_until(lambda: not column.is_shown)
     assert not panel.canvas_box.isChecked()
     window.click(panel.canvas_box)
-    window.wait_until(lambda: column.is_shown)
+    window.wait_until(lambda: column.is_shown and bool(window.workbench.result.surface in window.viewer.layers))
+    order = [layer.name for layer in window.viewer.layers]
+    assert order.index(window.workbench.result.surface.name) < order.index(NAME), "what stands over it is drawn later"
     window.click(panel.canvas_box)
     assert [layer.name for layer in window.viewer.layers if layer.name in others] == others
     assert not any(layer.name in (NAME, RAYS_NAME) for layer in window.viewer.layers)

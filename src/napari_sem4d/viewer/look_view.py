@@ -217,6 +217,8 @@ class LookView:
         self._turns.start()
 
     def _show_on_map(self, picture: _Picture, view: ResultView) -> None:
+        if view.is_3d:  # since a moment ago: it would cut through the surface, and comes when the map is looked at
+            return
         look = picture.look
         for layer in (self._scalar, self._colored):
             wanted = look is not None and layer is (self._colored if look.is_colors else self._scalar)
@@ -248,6 +250,8 @@ class LookView:
         self.layer = layer
 
     def _show_lines(self, picture: _Picture, view: ResultView) -> None:
+        if view.is_3d:
+            return
         if picture.lines is None or not len(picture.lines):
             if self.lines is not None and self.lines.visible:
                 self.lines.visible = False

@@ -162,7 +162,7 @@ class ResultColors(QObject):
         if look_layer is not None and not look_layer.rgb:
             wanted.insert(0, (look_layer, on_map))
         other = [(layer, visible) for layer, visible in wanted if layer.colorbar.visible != visible]
-        for layer, visible in other:
+        for layer, visible in sorted(other, key=lambda bar: bar[1]):  # first what goes: never two at once
             yield partial(setattr, layer.colorbar, "visible", visible)
         if other:
             yield self.show_unit  # a bar comes to stand below it only when the words come

@@ -373,7 +373,8 @@ class ResultView(QObject):
     def _add_surface(self) -> None:
         if self.is_3d and not self._surface_is_shown:
             self.surface.colorbar.visible = False  # it comes in a turn of its own
-            self._viewer.add_layer(self.surface)
+            layers = self._viewer.layers  # what stands over the surface may be there before it
+            layers.insert(layers.index(self.height) + 1 if self.height in layers else len(layers), self.surface)
 
     def _tell_display(self) -> None:
         self.colors.show_bars()
