@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.components.overlays import TextOverlay
 from napari.layers import Image, Surface
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_sem4d.metrology.slopes import Light
 from napari_sem4d.model.mesh import Mesh
@@ -69,10 +69,6 @@ class ResultColors(QObject):
         self._look_layer: Image | None = None
         self._dressing: Turns | None = None
         self._is_over = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self.recolor)
 
     # What is shown -------------------------------------------------------------------------------------------
 
@@ -110,10 +106,6 @@ class ResultColors(QObject):
         return self.drape or self.dressed.look
 
     # Colours -------------------------------------------------------------------------------------------------
-
-    def recolor_soon(self) -> None:
-        """Colour the surface anew in a turn of its own."""
-        self._soon.start()
 
     def recolor(self, event: object = None) -> None:
         """Colour the surface anew."""
@@ -207,7 +199,6 @@ class ResultColors(QObject):
     def end(self) -> None:
         """Say nothing more: the result goes."""
         self._is_over = True
-        self._soon.stop()
         if self._dressing is not None:
             self._dressing.stop()
         self._unit_text().visible = False

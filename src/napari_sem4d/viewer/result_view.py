@@ -82,10 +82,10 @@ class ResultView(QObject):
         self._refining: Computation[Mesh] | None = None
         self._soon = self._timer(0, self._show_wanted_frame)
         self._rest = self._timer(_REST_AFTER_MS, self._refine)
-        self._soon_renamed = self._timer(0, self._rename)
         self.close_look = CloseLook(viewer, self, self._refine)
         self._appearing: Turns | None = None
         self._turning: Turns | None = None
+        self._stretching: Turns | None = None
         self.colors = ResultColors(viewer, self)
 
     def appear(self, done: Callable[[], object]) -> None:
@@ -130,14 +130,16 @@ class ResultView(QObject):
         same_place = prepared.heights.place == self.heights.place
         turned_away = (self.is_converging or stay) and not self.is_3d  # the map of a running loop stays, too
         stretch = self.exaggeration if same_place else prepared.exaggeration  # before and after can be compared
-        self.heights, self._mesh, self.exaggeration = prepared.heights, prepared.mesh, prepared.exaggeration
+        self.heights, self.exaggeration = prepared.heights, prepared.exaggeration
         self.shown_frame = self._wanted_frame = 0
         self.is_at_rest = True
         self.is_converging = False
         self.colors.begin_anew()
         steps = (
             partial(self._take_height, prepared.height),
-            partial(self._take_surface, prepared.surface),
+            partial(self._take_surface, prepared),
+            partial(self._take_place, self.surface, prepared.surface),
+            partial(self._take_rest, prepared.surface),
             *((partial(self.set_exaggeration, stretch),) if stretch != prepared.exaggeration else ()),
             *(() if turned_away else (self._hide_images, self._turn_to_surface, *self._surface_steps)),
             self._follow_time,
@@ -203,14 +205,17 @@ class ResultView(QObject):
         self._take_place(self.height, new)
         self._take_limits(self.height, new)
 
-    def _take_surface(self, new: Surface) -> None:
+    def _take_surface(self, prepared: Prepared) -> None:
+        new = prepared.surface
+        self._mesh = prepared.mesh  # not before: colours of another mesh than the one that is there cannot be drawn
         with self.surface.events.blocker_all():
             self.surface.vertex_colors = None
             self.surface.data = new.data
             self.surface.vertex_colors = new.vertex_colors
-        self._take_place(self.surface, new)
-        self._take_limits(self.surface, new)
         self.surface.events.set_data()
+
+    def _take_rest(self, new: Surface) -> None:
+        self._take_limits(self.surface, new)
         self.surface.events.extent()
         self.surface.events.data(value=self.surface.data)
         self.surface.colormap = self.height.colormap
@@ -281,13 +286,15 @@ class ResultView(QObject):
         """Stretch the surface along z on the screen; heights, read-outs and exports stay true."""
         self.exaggeration = float(factor)
         self.surface.scale = (self.exaggeration, 1.0, 1.0)
-        self._soon_renamed.start()  # while a slider is dragged, each of these takes some ten milliseconds
-        self.colors.recolor_soon()
+        # While a slider is dragged, each of these takes some ten milliseconds.
+        if self._stretching is not None:
+            self._stretching.stop()
+        self._stretching = Turns(self._viewer, (self.colors.recolor, self._rename, self.colors.show_unit))
+        self._stretching.start()
         self.stretched.emit()
 
     def _rename(self) -> None:
         self.surface.name = surface_name(self.heights, self.exaggeration)
-        self.colors.show_unit()
 
     def show_mesh(self, mesh: Mesh) -> None:
         """Show another mesh of the frame that is shown."""
@@ -322,10 +329,10 @@ class ResultView(QObject):
 
     def _let_go(self) -> None:
         self._discarded = True
-        for turns in (self._appearing, self._turning):
+        for turns in (self._appearing, self._turning, self._stretching):
             if turns is not None:
                 turns.stop()
-        for timer in (self._soon, self._rest, self._soon_renamed):
+        for timer in (self._soon, self._rest):
             timer.stop()
         self.close_look.stop()
         self.colors.end()

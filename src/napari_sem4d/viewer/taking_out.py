@@ -10,12 +10,15 @@ from functools import partial
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 from napari_sem4d.viewer.turns import Turns
 
 _COLLECT_AFTER_MS = 2_000  # of rest
+_DONE_BY_HAND = (
+    QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.Wheel,
+    QEvent.Type.KeyPress,
+)  # fmt: skip
 _going_on: list[Turns] = []  # nobody else holds them
 
 
@@ -71,19 +74,28 @@ def _collect_soon() -> None:
     application = QCoreApplication.instance()
     if application is not None:
         collector = application.findChild(_Collector) or _Collector(application)
-        collector.start(_COLLECT_AFTER_MS)
+        collector.wait()
 
 
 class _Collector(QTimer):
-    """Gives back what the layers that have gone held, when nothing was taken out for a while and no button is down."""
+    """Gives back what the layers that have gone held, when nobody did anything for a while."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.setSingleShot(True)
         self.timeout.connect(self._collect)
 
-    def _collect(self) -> None:
-        if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
-            gc.collect()
-        else:
+    def wait(self) -> None:
+        """Collect after a rest from now on."""
+        self.start(_COLLECT_AFTER_MS)
+        self.parent().installEventFilter(self)  # heard only while there is something to collect
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Begin the rest anew with each thing that the user does."""
+        if event is not None and event.type() in _DONE_BY_HAND and self.isActive():
             self.start(_COLLECT_AFTER_MS)
+        return False
+
+    def _collect(self) -> None:
+        self.parent().removeEventFilter(self)
+        gc.collect()
