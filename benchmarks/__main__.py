@@ -192,6 +192,12 @@ def _kinetics(scenes: Path) -> Iterator[Table]:
     yield from kinetics_tables()
 
 
+def _large(scenes: Path) -> Iterator[Table]:
+    from benchmarks.large_window import large_window
+
+    yield from large_window(quadrants())
+
+
 def _tiles(scenes: Path) -> Iterator[Table]:
     from benchmarks.tiles import tiles_tables
 
@@ -207,7 +213,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "exporting": _exporting, "live": _live, "live_watch": _live_watch,
     "cluster": _cluster,
     "memory": _memory, "kinetics": _kinetics, "drags": _drags,
-    "series": _series, "session": _session, "tiles": _tiles,
+    "series": _series, "session": _session, "tiles": _tiles, "large": _large,
 }  # fmt: skip
 # minutes of two cores; a display; real files
 ONLY_WHEN_ASKED = (
@@ -235,6 +241,7 @@ ONLY_WHEN_ASKED = (
     "kinetics",
     "drags",
     "tiles",
+    "large",
 )
 
 

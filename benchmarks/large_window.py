@@ -42,6 +42,7 @@ def large_window(setup: Setup, side: int = SIDE) -> Iterator[Table]:
     with watch.drawing():
         watch.turn(lambda: viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct"))
         watch.until(lambda: True)
+        _add(table, watch, bench, "open the dock")
         bench.opening.open_series(series)
         watch.until(lambda: bench.session.series is series and not bench.busy)
         _add(table, watch, bench, "open four images")

@@ -14,9 +14,8 @@ _BYTES_MAP = 15.0  # for each pixel: height, sigma, brightness, flags
 _BYTES_SEGMENT = 8.0  # predicted and residual image
 _BYTES_SAMPLE = 4.0
 
-# Above, a loop is run tile by tile even where it would fit: the steps of a small tile stay in the cache, and a cancel
-# waits for less.
-_LARGEST_LOOP = 1.6e6
+# Pixels above which tiles are made even where the whole would fit: a cancel waits for the transforms of a tile.
+_LARGEST_WHOLE = {"photometric": 4e6, "analytic": 1.6e6, "vift": 1.6e6}
 CORES = (768, 512, 384, 256, 128)  # pixels a side
 _LEAST_OVERLAP = 16
 
@@ -46,7 +45,7 @@ def check_memory(method: str, whole: tuple[int, int], part: tuple[int, int], seg
 
 def whole_fits(method: str, whole: tuple[int, int], part: tuple[int, int], segments: int) -> bool:
     """Whether a reconstruction is to be made in one piece; parameters as those of :func:`check_memory`."""
-    if method != "photometric" and part[0] * part[1] > _LARGEST_LOOP:
+    if part[0] * part[1] > _LARGEST_WHOLE[method]:
         return False
     return needed_bytes(method, whole, part, segments) <= LIMITS.most_bytes
 
