@@ -198,18 +198,19 @@ def test_a_tile_can_be_solved_by_another_process(scan: Scan, cut_up: Callable[[]
 
 
 def test_what_does_not_fit_is_cut_up_and_kept_in_files(
-    scan: Scan, limit: Callable[[float], None], segments: Segments
+    segments: Segments, rough: Rough, limit: Callable[[float], None]
 ) -> None:
-    shape = (260, 300)
-    images = np.tile(scan.images[:, :100, :100], (1, 3, 3))[:, : shape[0], : shape[1]]
-    whole = replace(scan, images=images).reconstruct("photometric", samples=8)
+    truth, setup = rough((260, 300)), segments()
+    images = simulate(truth, setup, PIXEL_NM, engine="analytic", electrons_per_pixel=20_000)
+    scan = Scan(truth, images, setup)
+    whole = scan.reconstruct("photometric", samples=8)
     assert "tiles" not in whole.provenance
     limit(20e6)
-    made = replace(scan, images=images).reconstruct("photometric", samples=8)
+    made = scan.reconstruct("photometric", samples=8)
     assert made.provenance["tiles"]["count"] > 1
     assert isinstance(made.samples, np.memmap)
     difference = remove_plane(np.asarray(made.height_nm) - whole.height_nm)
     assert difference.std() < 0.2 * np.median(whole.sigma_nm)
     limit(1e6)
     with pytest.raises(InputError, match="choose a smaller rectangle"):
-        replace(scan, images=images).reconstruct("photometric", samples=8)
+        scan.reconstruct("photometric", samples=8)
