@@ -34,10 +34,16 @@ method, side = sys.argv[1], int(sys.argv[2])
 setup, images = quadrants(), periodic_images(side)
 reconstruct(images[:, :96, :96], setup, 60.0, method)
 before, wall, core = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
-result = reconstruct(images, setup, 60.0, method)
+asked, longest = [time.perf_counter()], [0.0]
+
+def should_stop():
+    longest[0], asked[0] = max(longest[0], time.perf_counter() - asked[0]), time.perf_counter()
+    return False
+
+result = reconstruct(images, setup, 60.0, method, should_stop=should_stop)
 wall, core = time.perf_counter() - wall, time.process_time() - core
 tiles = result.provenance.get("tiles", {"count": 1})
-print(wall, core, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, tiles["count"])
+print(wall, core, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, tiles["count"], longest[0])
 """
 _STRETCH = 32  # pixels of a seam over which a step is averaged: a pixel of one is nothing but noise
 
@@ -138,16 +144,17 @@ def large_table() -> Table:
         "core seconds",
         "core seconds\nper megapixel",
         "memory, GB",
+        "longest wait\nfor a stop, s",
     ):
         table.add_column(heading)
     for method, side in _LARGE:
         run = subprocess.run(
             [sys.executable, "-c", _SCRIPT, method, str(side)], capture_output=True, text=True, check=True, timeout=7200
         )
-        wall, core, kilobytes, count = map(float, run.stdout.split()[-4:])
+        wall, core, kilobytes, count, longest = map(float, run.stdout.split()[-5:])
         table.add_row(
             method, f"{side} x {side}", f"{count:.0f}", f"{wall:.0f}", f"{core:.0f}", f"{core / side**2 * 1e6:.1f}",
-            f"{1024 * kilobytes / 1e9:.1f}",
+            f"{1024 * kilobytes / 1e9:.1f}", f"{longest:.2f}",
         )  # fmt: skip
     return table
 

@@ -103,9 +103,12 @@ def test_the_installed_wheel_is_found_as_a_plugin_and_as_a_command(installed: Pa
     assert run_installed(installed, "import sys; from napari_sem4d.cli import main; sys.exit(main(['--version']))")
 
 
-def test_the_installed_wheel_starts_and_says_where_it_is(installed: Path) -> None:
-    said = run_installed(installed, "import sys; from napari_sem4d.cli import main; sys.exit(main(['info']))")
-    assert "napari-sem4d" in said
+def test_the_command_of_the_installed_wheel_reads_a_sample(installed: Path) -> None:
+    sample = installed / "napari_sem4d" / "sample_data" / "islands.tif"
+    said = run_installed(
+        installed, f"import sys; from napari_sem4d.cli import main; sys.exit(main(['info', {str(sample)!r}]))"
+    )
+    assert "384" in said
 
 
 def test_the_source_archive_gives_the_same_wheel(wheel: Path, unpacked: Path, tmp_path: Path) -> None:

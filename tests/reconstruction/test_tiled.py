@@ -198,11 +198,10 @@ def test_a_tile_can_be_solved_by_another_process(scan: Scan, cut_up: Callable[[]
 
 
 def test_what_does_not_fit_is_cut_up_and_kept_in_files(
-    segments: Segments, rough: Rough, limit: Callable[[float], None]
+    limit: Callable[[float], None], segments: Segments, rough: Rough
 ) -> None:
     truth, setup = rough((260, 300)), segments()
-    images = simulate(truth, setup, PIXEL_NM, engine="analytic", electrons_per_pixel=20_000)
-    scan = Scan(truth, images, setup)
+    scan = Scan(truth, simulate(truth, setup, PIXEL_NM, engine="analytic", electrons_per_pixel=20_000), setup)
     whole = scan.reconstruct("photometric", samples=8)
     assert "tiles" not in whole.provenance
     limit(20e6)

@@ -11,10 +11,10 @@ from napari.layers import Image
 
 from napari_sem4d.session.afm_check import Check
 from napari_sem4d.session.known_start import KnownStart
+from napari_sem4d.viewer.pyramid import whole_data
 
 if TYPE_CHECKING:
-    from napari_sem4d.viewer.pyramid import whole_data
-from napari_sem4d.viewer.workbench import Workbench
+    from napari_sem4d.viewer.workbench import Workbench
 
 _SAME_PLACE_PX = 0.5
 
