@@ -176,6 +176,8 @@ def _codecs(stored: Mapping[str, Any]) -> Iterator[str]:
             yield str(codec.get("name") or codec.get("id")).removeprefix("numcodecs.")
             if isinstance(inside := codec.get("configuration"), Mapping) and "codecs" in inside:
                 yield from _codecs(inside)
+        elif codec is not None:  # zarr before 3.1 gives the codec itself
+            yield str(getattr(codec, "codec_id", type(codec).__name__))
 
 
 def _trace(file: Path) -> Trace | None:
