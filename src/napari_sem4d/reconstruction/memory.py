@@ -15,7 +15,7 @@ _BYTES_SEGMENT = 8.0  # predicted and residual image
 _BYTES_SAMPLE = 4.0
 
 # Pixels above which tiles are made even where the whole would fit: a cancel waits for the transforms of a tile.
-_LARGEST_WHOLE = {"photometric": 4e6, "analytic": 1.6e6, "vift": 1.6e6}
+_LARGEST_WHOLE = {"photometric": 4e6, "analytic": 1.6e6, "vift": 1.6e6, "vift_light": 1.6e6}
 CORES = (768, 512, 384, 256, 128)  # pixels a side
 _LEAST_OVERLAP = 16
 
