@@ -26,6 +26,12 @@ def scan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tifffile.imwrite(
             tmp_path / f"{name}.tif", image[:128, :160], imagej=True, resolution=resolution, metadata={"unit": "nm"}
         )
+    (tmp_path / "scans").mkdir()
+    for number in range(2):
+        tifffile.imwrite(
+            tmp_path / "scans" / f"scan{number}.tif", series.images[0].compute()[:, :64, :80], imagej=True,
+            resolution=resolution, metadata={"unit": "nm"},
+        )  # fmt: skip
     Setup.from_json(sample_path("islands_setup.json")).to_json(tmp_path / "setup.json")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -41,11 +47,22 @@ def test_the_python_example_runs(scan_folder: Path) -> None:
 
 def test_the_commands_run(scan_folder: Path) -> None:
     commands = re.findall(r"^napari-sem4d (\w+.*)$", README, re.MULTILINE)
-    assert {command.split()[0] for command in commands} == {"info", "reconstruct", "export", "simulate", "demo"}
+    assert {command.split()[0] for command in commands} == {
+        "info", "reconstruct", "export", "simulate", "watch", "demo",
+    }  # fmt: skip
+    shorter = {"demo": ["--no-window", "--no-movie"], "watch": ["--method", "photometric", "--idle-s", "1"]}
     for command in commands:
-        extra = ["--no-window", "--no-movie"] if command == "demo" else []
-        assert main([*command.split(), *extra]) == 0, command
-    made = {"height.tif", "height.npz", "height.gwy", "height.ome.zarr", "report.html", "images.tif", "demo_output"}
+        assert main([*command.split(), *shorter.get(command.split()[0], [])]) == 0, command
+    made = {
+        "growth",
+        "height.tif",
+        "height.npz",
+        "height.gwy",
+        "height.ome.zarr",
+        "report.html",
+        "images.tif",
+        "demo_output",
+    }
     assert made <= {file.name for file in scan_folder.iterdir()}
 
 

@@ -291,7 +291,8 @@ def test_the_time_slider_moves_surface_and_map(window: Any, bump: Any, tmp_path:
     assert spans[0] < spans[1] < spans[2]
     assert list(surface.contrast_limits) == limits
     heights = window.session.current_run.result.height_nm
-    assert spans[2] == pytest.approx(float(np.ptp(heights[2])), rel=0.05)
+    last = heights[2][np.isfinite(heights[2])]  # a scan that is moved into place leaves a border without heights
+    assert spans[2] == pytest.approx(float(np.ptp(last)), rel=0.05)
     window.viewer.dims.ndisplay = 2
     assert window.viewer.dims.nsteps == (3, 1, *heights.shape[-2:])  # no slider along z
     image = window.workbench.result.height
