@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 
@@ -28,10 +29,10 @@ def scan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
     (tmp_path / "scans").mkdir()
     for number in range(2):
-        tifffile.imwrite(
-            tmp_path / "scans" / f"scan{number}.tif", series.images[0].compute()[:, :64, :80], imagej=True,
-            resolution=resolution, metadata={"unit": "nm"},
-        )  # fmt: skip
+        noise = np.random.default_rng(number).normal(1.0, 0.01, (4, 64, 80))  # no two scans are the same
+        scan = (series.images[0].compute()[:, :64, :80] * noise).astype(np.float32)
+        path = tmp_path / "scans" / f"scan{number}.tif"
+        tifffile.imwrite(path, scan, imagej=True, resolution=resolution, metadata={"unit": "nm"})
     Setup.from_json(sample_path("islands_setup.json")).to_json(tmp_path / "setup.json")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -149,6 +149,7 @@ def _robust_plane(difference: Heights, known: NDArray[np.bool_]) -> Plane:
     down, across = np.gradient(smooth)
     a, b = float(np.median(across[known])), float(np.median(down[known]))
     flat = without_plane(difference, (0.0, a, b))[known]
+    flat = flat.astype(np.float64)  # of two scans that are the same the differences hardly differ
     counts, edges = np.histogram(flat, _BINS, (float(np.quantile(flat, 0.01)), float(np.quantile(flat, 0.99)) + 1e-9))
     peak = int(np.argmax(ndimage.gaussian_filter(counts.astype(np.float64), _BINS_SMOOTHED)))
     plane: Plane = (float(edges[peak] + edges[peak + 1]) / 2, a, b)
