@@ -7,7 +7,7 @@ from napari_sem4d.model.limits import LIMITS
 
 # Bytes for each pixel at the height of a run with four segments and 16 samples: benchmarks, memory. More segments take
 # more, fewer hardly less: most of it are the arrays of the surface.
-_BYTES = {"photometric": 260.0, "analytic": 850.0, "vift": 1550.0, "vift_light": 1200.0}
+_BYTES = {"photometric": 260.0, "analytic": 850.0, "vift": 1950.0, "vift_light": 1470.0}
 _SEGMENTS = 4
 _BYTES_READ = 12.0  # for each pixel and segment of the whole scan: grey levels, and what estimates the gains
 _BYTES_MAP = 15.0  # for each pixel: height, sigma, brightness, flags
