@@ -13,8 +13,9 @@ _SIDES = (256, 512, 768)
 _CASES = ("photometric", "analytic", "vift", "vift_light", "simulate analytic", "simulate vift")
 # A process of its own for each: what was once taken is hardly ever given back to the system.
 _SCRIPT = """
-import resource, sys
+import sys
 import numpy as np
+from benchmarks.peak_memory import peak_mb
 from benchmarks.surfaces import quadrants, rough_surface
 from napari_sem4d import reconstruct, simulate
 
@@ -30,9 +31,9 @@ def work(side):
         reconstruct(images, setup, 20.0, case)
 
 work(64)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 work(side)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print((peak_mb() - before) * 1024)
 """
 
 

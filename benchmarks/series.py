@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from benchmarks.movies import Movie, growth
+from benchmarks.peak_memory import peak_mb
 from napari_sem4d import SemSeries, reconstruct, reconstruct_series
 from napari_sem4d.metrology.levelling import remove_plane
 from napari_sem4d.model import Cancelled, HeightSeries
@@ -232,7 +232,7 @@ def _peak(count: int, folder: Path) -> float:
     images = dask.array.map_blocks(scan, dtype=np.float32, chunks=chunks)
     series = SemSeries.from_arrays(images, movie.pixel_size_nm, None, movie.setup.detector_names)
     reconstruct_series(series, movie.setup, "photometric", folder)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mb()
 
 
 if __name__ == "__main__":

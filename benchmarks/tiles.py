@@ -24,8 +24,9 @@ from napari_sem4d.session.samples import sample_path
 _SAMPLES = 8
 _LARGE = (("photometric", 4096), ("vift", 2048))
 _SCRIPT = """
-import resource, sys, time
+import sys, time
 import numpy as np
+from benchmarks.peak_memory import peak_mb
 from benchmarks.tiles import periodic_images
 from benchmarks.surfaces import quadrants
 from napari_sem4d import reconstruct
@@ -33,7 +34,7 @@ from napari_sem4d import reconstruct
 method, side = sys.argv[1], int(sys.argv[2])
 setup, images = quadrants(), periodic_images(side)
 reconstruct(images[:, :96, :96], setup, 60.0, method)
-before, wall, core = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+before, wall, core = peak_mb(), time.perf_counter(), time.process_time()
 asked, longest = [time.perf_counter()], [0.0]
 
 def should_stop():
@@ -43,7 +44,7 @@ def should_stop():
 result = reconstruct(images, setup, 60.0, method, should_stop=should_stop)
 wall, core = time.perf_counter() - wall, time.process_time() - core
 tiles = result.provenance.get("tiles", {"count": 1})
-print(wall, core, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, tiles["count"], longest[0])
+print(wall, core, (peak_mb() - before) * 1024, tiles["count"], longest[0])
 """
 _STRETCH = 32  # pixels of a seam over which a step is averaged: a pixel of one is nothing but noise
 
