@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sem4d.dynamics.series import reconstruct_series
+from napari_sem4d.dynamics.series import frames_kept, reconstruct_series
 from napari_sem4d.io.series_store import open_series
 from napari_sem4d.model import AnnularSegment, Cancelled, InputError, Region, SemSeries, Setup
 from napari_sem4d.physics.instrument import simulate
@@ -262,3 +262,21 @@ def test_segments_recorded_one_after_the_other_are_aligned_in_every_scan(growing
     assert len(about_segments) == 1, "the numbers of each scan make no warning of their own"
     together = reconstruct_series(growing, setup, "photometric", reference_region=GROUND)
     assert np.abs(movie.height_nm - together.height_nm).max() < 6.0, "nothing had moved"
+
+
+def test_what_a_folder_has_of_a_series_is_told_before_anything_is_written(
+    growing: SemSeries, setup: Setup, tmp_path: Path
+) -> None:
+    folder = tmp_path / "growth"
+    assert frames_kept(growing, setup, "photometric", folder, reference_region=GROUND) == 0
+    assert not folder.exists()
+    with pytest.raises(Cancelled):
+        reconstruct_series(
+            growing, setup, "photometric", folder, reference_region=GROUND,
+            should_stop=lambda: (folder / "frames" / "000001.json").is_file(),
+        )  # fmt: skip
+    assert frames_kept(growing, setup, "photometric", folder, reference_region=GROUND) == 2
+    with pytest.raises(InputError, match=r"other settings \(reference region\)"):
+        frames_kept(growing, setup, "photometric", folder)
+    with pytest.raises(InputError, match="is a file"):
+        frames_kept(growing, setup, "photometric", folder / "settings.json")

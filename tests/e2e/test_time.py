@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sem4d import SemSeries, Setup
 from napari_sem4d.io.sem import read_sem
@@ -37,6 +37,15 @@ def moving(window: Any, wait_until: Callable[..., None]) -> Any:
     return window
 
 
+def click_on_canvas(window: Any, place: tuple[float, float]) -> None:
+    """Click on a pixel of the map."""
+    viewer = getattr(window.viewer, "__wrapped__", window.viewer)
+    canvas = viewer.window._qt_viewer.canvas.native  # private, as in conftest
+    window.qtbot.mouseMove(canvas, window.on_canvas(*place))
+    window.qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=window.on_canvas(*place))
+    QApplication.processEvents()
+
+
 def test_a_movie_is_played_read_off_foreseen_and_written(
     moving: Any, wait_until: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,11 +71,32 @@ def test_a_movie_is_played_read_off_foreseen_and_written(
     bench.show_frame(7)
     wait_until(lambda: panel.plots.now.value() == pytest.approx(study.found.movie.time_s[7]))
     moving.click(panel.objects_button)
-    assert bench.objects is not None
-    assert bench.objects.data.shape == (10, 1, 64, 64)
+    labels, tracks = bench.objects.labels, bench.objects.tracks
+    assert labels.data.shape == (10, 1, 64, 64)
+    assert labels in moving.viewer.layers
+    assert tracks in moving.viewer.layers
+    # every vertex lies on its own object, in the world of the map
+    world = np.array([tracks.data_to_world(vertex) for vertex in tracks.data[:, 1:]])
+    inside = [
+        labels.get_value(place, world=True) == track for place, track in zip(world, tracks.data[:, 0], strict=True)
+    ]
+    assert np.mean(inside) > 0.9, "only a horseshoe has its middle outside"
+    assert tracks.graph == {child: list(parents) for child, parents in study.found.tracked.graph.items()}
+    labels.visible = False
+    assert not tracks.visible
+    labels.visible = True
     cell = panel.table.visualRect(panel.model.index(0, 0)).center()
     moving.qtbot.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=cell)
     assert study.selected == panel.model.rows[0].label
+    numbers, opacity = tracks.data[:, 0], tracks.track_colors[:, 3]
+    assert (opacity[numbers == study.selected] == 1.0).all()
+    assert (opacity[numbers != study.selected] < 0.5).all()
+    moving.wait_until(lambda: moving.viewer.dims.ndisplay == 2 and not moving.workbench.result.is_changing)
+    shown = next(row for row in panel.model.rows if row.label != study.selected)
+    click_on_canvas(moving, (shown.row_px, shown.column_px))
+    assert study.selected == shown.label
+    assert panel.table.currentIndex().row() == panel.model.row_of(shown.label)
+    assert (tracks.track_colors[numbers == shown.label, 3] == 1.0).all()
 
     # a law from a part of the movie, and what comes after it
     panel.until_edit.setValue(7)
@@ -89,7 +119,8 @@ def test_a_movie_is_played_read_off_foreseen_and_written(
     # another setting makes what was read off wrong: it goes, with its layer
     panel.kind_box.setCurrentIndex(panel.kind_box.findData("grains"))
     assert study.found is None
-    assert bench.objects is None
+    assert bench.objects.labels is None
+    wait_until(lambda: not {labels, tracks} & set(moving.viewer.layers))
     assert not panel.plots.isVisible()
 
 

@@ -99,3 +99,21 @@ def test_the_script_repeats_the_run(bump: Any, tmp_path: Path, form: str) -> Non
     exec(compile(python_text(run), "copied script", "exec"), names)
     np.testing.assert_array_equal(names["result"].height_nm, wanted.height_nm)
     np.testing.assert_array_equal(names["result"].sigma_nm, wanted.sigma_nm)
+
+
+def test_the_folder_of_a_series_belongs_to_its_scans(tmp_path: Path) -> None:
+    session, other = Session(), Session()
+    images = np.full((3, 4, 60, 80), 100, np.uint16)
+    for one in (session, other):
+        one.set_series(SemSeries.from_arrays(images.copy(), pixel_size_nm=20.0, beam_energy_kev=10.0))
+    session.output = tmp_path / "growth"
+    run = session.start_run()
+    assert session.start_run(1).output is None
+    region = session.add_region(ELLIPSE)
+    assert region.settings.output is None, "a folder holds one series"
+    assert f"output={str(tmp_path / 'growth')!r}" in python_text(run)
+    session.output = None
+    apply_settings(run, session)
+    assert session.output == tmp_path / "growth"
+    apply_settings(run, other)
+    assert other.output is None

@@ -18,7 +18,7 @@ from napari_sem4d.dynamics.series_blocks import SeriesBlock, frames_a_block, spr
 from napari_sem4d.dynamics.series_frame import FirstFrame, SeriesFrame
 from napari_sem4d.dynamics.series_remarks import remarks_on_series
 from napari_sem4d.dynamics.temporal_prior import REACH, noise_share, smoothed_frame
-from napari_sem4d.io.series_store import SeriesStore, open_series
+from napari_sem4d.io.series_store import SeriesStore, frames_in, open_series
 from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.height import HeightSeries
 from napari_sem4d.model.limits import LIMITS
@@ -114,6 +114,28 @@ def finish_series(
     return _Run(series, setup, method, output, roi, reference_region, seed, progress, should_stop).finished()
 
 
+def frames_kept(
+    series: SemSeries,
+    setup: Setup,
+    method: Method,
+    output: Path,
+    *,
+    roi: Roi | None = None,
+    reference_region: Region | None = None,
+    seed: int = 0,
+) -> int:
+    """Return with how many finished frames :func:`reconstruct_series` would go on. Writes nothing, reads no image.
+
+    Raises
+    ------
+    InputError
+        If it would refuse the region or the folder; whether the frames are of the same images is seen when it runs.
+    """
+    place, reference = SeriesPlace.of(series, roi, reference_region), _inside(series, reference_region)
+    settings = settings_of(series, setup, method, place, reference, seed)
+    return frames_in(output, {**settings, **_blocks(series)})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesPlace:
     """Where on the first scan the maps lie: their rectangle, its pixels that count, and those that do not change."""
@@ -155,13 +177,12 @@ class _Run:
         self._progress = progress if progress is not None else _ignore
         self._should_stop = should_stop
         self._place = SeriesPlace.of(series, roi, reference)
-        self._reference = None if reference is None else reference.inside(series.frame_shape, smallest=2)
+        self._reference = _inside(series, reference)
         self._range_px = range_blur_px(setup, float(series.pixel_size_nm or 1.0))
         folder = None if output is None else Path(output)
-        settings = settings_of(series, setup, method, self._place, self._reference, seed)
-        self._block_frames = frames_a_block(series) if LIMITS.is_spread else 0
-        if self._block_frames:
-            settings["block_frames"] = self._block_frames
+        blocks = _blocks(series)
+        self._block_frames = blocks.get("block_frames", 0)
+        settings = {**settings_of(series, setup, method, self._place, self._reference, seed), **blocks}
         self._store = SeriesStore(folder, (len(series), *self._place.window.shape), settings)
 
     def result(self) -> HeightSeries:
@@ -321,6 +342,15 @@ def settings_of(
         if reference is None
         else [reference.row_start, reference.row_stop, reference.column_start, reference.column_stop],
     }
+
+
+def _blocks(series: SemSeries) -> dict[str, int]:
+    """What is set besides when workers make the frames, in blocks that begin cold."""
+    return {"block_frames": frames_a_block(series)} if LIMITS.is_spread else {}
+
+
+def _inside(series: SemSeries, reference: Region | None) -> Region | None:
+    return None if reference is None else reference.inside(series.frame_shape, smallest=2)
 
 
 def _ignore(share: float) -> None:

@@ -84,7 +84,7 @@ class SeriesStore:
             self._arrays = _open_arrays(folder, "r+")
             self._find_finished()
         else:
-            _check_empty(folder)
+            _empty(folder)
             self._arrays = _make_arrays(folder, shape)
             _write_json(folder / "settings.json", {"kind": _KIND, "version": _VERSION, **known})
 
@@ -216,6 +216,42 @@ class SeriesStore:
             raise InputError(
                 f"{self.folder} is damaged ({' '.join(str(error).split())[:120]}): delete it, or choose another output"
             ) from error
+
+
+def frames_in(folder: Path, settings: Mapping[str, Any]) -> int:
+    """Return how many frames a folder has of a series with these settings, 0 of one that is not there. Writes nothing.
+
+    Raises
+    ------
+    InputError
+        If a :class:`SeriesStore` would refuse the folder.
+    """
+    if not (folder / "settings.json").exists():
+        _check_free(folder)
+        return 0
+    _check_settings(folder, json.loads(json.dumps(settings)))
+    return sum(1 for _ in (folder / "frames").glob("*.json"))
+
+
+def holds_series(folder: Path) -> bool:
+    """Whether a folder is that of a series, finished or not."""
+    try:
+        return (folder / "settings.json").is_file() and _read_json(folder / "settings.json").get("kind") == _KIND
+    except (InputError, OSError):
+        return False
+
+
+def stored_settings(folder: Path) -> Mapping[str, Any]:
+    """Return the settings that a series was stored with.
+
+    Raises
+    ------
+    InputError
+        If the folder is that of no series, or of another version.
+    """
+    found = dict(_read_json(folder / "settings.json"))
+    _check_kind(folder, found)
+    return found
 
 
 def open_series(folder: Path) -> HeightSeries:
@@ -354,30 +390,44 @@ def _open_arrays(folder: Path, mode: str) -> Mapping[str, Any]:
         ) from error
 
 
-def _check_empty(folder: Path) -> None:
-    """Refuse a folder with files of another kind; what an interrupted start has left is taken away."""
+def _check_free(folder: Path) -> set[str]:
+    """Refuse a folder with files of another kind; returns what an interrupted start has left."""
     if not folder.exists():
-        return
+        return set()
     if not folder.is_dir():
         raise InputError(f"{folder} is a file: give the name of a folder as output")
-    found = {entry.name for entry in folder.iterdir()}
-    if found and not found <= {"zarr.json", "frames", *_ARRAYS}:
-        raise InputError(f"{folder} holds other files ({sorted(found)[0]}): give an empty folder as output")
-    for name in found:
+    try:
+        found = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}; choose another output") from error
+    other = sorted(found - {"zarr.json", "frames", *_ARRAYS})
+    if other:
+        raise InputError(f"{folder} holds other files ({other[0]}): give an empty folder as output")
+    return found
+
+
+def _empty(folder: Path) -> None:
+    """Take away what an interrupted start has left in a folder; refuse one with files of another kind."""
+    for name in _check_free(folder):
         entry = folder / name
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     found = dict(_read_json(folder / "settings.json"))
-    if found.pop("kind", None) != _KIND or found.pop("version", None) != _VERSION:
-        raise InputError(f"{folder} was written by another program or version: choose another output")
+    _check_kind(folder, found)
     other = sorted(_differences(found, settings))
     if other:
         raise InputError(
             f"{folder} holds a series reconstructed with other settings ({', '.join(other)}): choose another output, "
             "or delete the folder to begin anew"
         )
+
+
+def _check_kind(folder: Path, found: dict[str, Any]) -> None:
+    """Refuse settings of another program or version; takes both out."""
+    if found.pop("kind", None) != _KIND or found.pop("version", None) != _VERSION:
+        raise InputError(f"{folder} was written by another program or version: choose another output")
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

@@ -123,7 +123,8 @@ class Regions:
         """
         window = _window(area, shape)
         self._last_id += 1
-        region = DrawnRegion(self._last_id, self._free_name(name or "Region 1"), area, window, self.settings)
+        settings = replace(self.settings, output=None)  # a folder holds one series
+        region = DrawnRegion(self._last_id, self._free_name(name or "Region 1"), area, window, settings)
         self._regions = (*self._regions, region)
         self._active_id = region.id
         self.changed.emit()

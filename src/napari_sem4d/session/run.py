@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_sem4d.model import HeightMap, HeightSeries, Region, SemSeries, Setup
@@ -37,6 +38,8 @@ class Run:
     series, setup, region, outline, level_region, frame, method, seed, start
         The inputs, frozen when the run was started. ``region`` None means the whole image, ``outline`` None all of
         the region, ``frame`` None all scans of the series, ``start`` None the photometric surface.
+    output : Path or None
+        Folder that keeps the frames of a series, so that a run that was stopped can be gone on with.
     state : {"running", "done", "failed", "cancelled"}
     progress : float
         From 0 to 1.
@@ -78,6 +81,7 @@ class Run:
     seed: int
     outline: Area | None = None
     start: KnownStart | None = None
+    output: Path | None = None
     state: RunState = "running"
     progress: float = 0.0
     chi_square: tuple[float, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sem4d.model import InputError, Region
@@ -29,23 +30,26 @@ class RunSettings:
         A rectangle that is level; None for the mean surface.
     start : KnownStart or None
         None for the photometric surface.
+    output : Path or None
+        Folder for the frames of a series; None keeps them in memory.
     """
 
     method: Method = "photometric"
     seed: int = 0
     level_region: Region | None = None
     start: KnownStart | None = None
+    output: Path | None = None
 
     def elsewhere(self) -> RunSettings:
         """Return the same without what belongs to the pixels of a scan."""
-        return replace(self, level_region=None, start=None)
+        return replace(self, level_region=None, start=None, output=None)
 
 
 def apply_settings(run: Run, session: Session) -> tuple[str, ...]:
     """Ask for the same as a run did, as far as it fits the open scan.
 
     Method and seed always fit; the setup does when the segments have the same names, places when they lie on the image,
-    a start when the image has the same size.
+    a start when the image has the same size, the folder of a series when the scans are the same.
 
     Returns
     -------
@@ -72,6 +76,7 @@ def apply_settings(run: Run, session: Session) -> tuple[str, ...]:
         session.regions.choose(0)
         left_out.append(f"the region is left out, the whole image is chosen: {error}")
     session.method, session.seed = run.method, run.seed
+    session.output = run.output if run.series.full_images is series.full_images else None
     session.start = run.start if _fits(run.start, series.frame_shape) else None
     if run.start is not None and session.start is None:
         left_out.append(f"the start {run.start.name} is left out: it belongs to an image of another size")
@@ -113,6 +118,7 @@ def settings_text(run: Run) -> str:
         "outline": None if run.outline is None else {"corners": run.outline.corners, "is_round": run.outline.is_round},
         "level_region": None if run.level_region is None else _rectangle(run.level_region),
         "start": None if run.start is None else run.start.name,
+        "output": None if run.output is None else str(run.output),
         "pixel_size_nm": run.series.pixel_size_nm,
         "files": sources_of(run),
         "file_hashes": dict(run.input_hashes),
@@ -144,6 +150,7 @@ def python_text(run: Run) -> str:
         call.append(f"roi={run.region!r}")
     if run.frame is None:
         call += [f"reference_region={run.level_region!r}"] if run.level_region is not None else []
+        call += [f"output={str(run.output)!r}"] if run.output is not None else []
         function = "reconstruct_series"
     else:
         call += [f"level_region={run.level_region!r}"] if run.level_region is not None else []

@@ -25,10 +25,14 @@ MOVIES = {"oxide": "Copper oxide growing and reduced, 24 scans"}
 AFM_MAPS = {"islands_afm": "AFM map of the faceted islands"}
 
 
+def sample_folders() -> tuple[Path, Path]:
+    """Return where samples may lie: inside an installed package, or at the top level of a checkout."""
+    package = Path(str(resources.files("napari_sem4d")))
+    return package / _FOLDER, package.parents[1] / _FOLDER
+
+
 def sample_path(name: str) -> Path:
     """Return the path of a bundled sample file.
-
-    In an installed package the samples lie inside it, in a checkout at the top level.
 
     Parameters
     ----------
@@ -40,8 +44,7 @@ def sample_path(name: str) -> Path:
     InputError
         If there is no such sample.
     """
-    package = Path(str(resources.files("napari_sem4d")))
-    for folder in (package / _FOLDER, package.parents[1] / _FOLDER):
+    for folder in sample_folders():
         if (folder / name).is_file():
             return folder / name
     raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_sem4d.io.names import common_start
 from napari_sem4d.model import SemSeries
+from napari_sem4d.session.samples import sample_folders
 
 _SHORTEST_NAME = 3
 
@@ -15,6 +16,16 @@ _SHORTEST_NAME = 3
 def series_name(series: SemSeries) -> str:
     """Return a short name for a series from the files it was read from."""
     return scan_name([m.source for m in series.channel_metadata])
+
+
+def surfaces_folder(series: SemSeries, region_name: str = "") -> Path:
+    """Return a folder for the surfaces of a series: beside its files, or at home for samples and images from none."""
+    sources = [m.source for m in series.channel_metadata if m.source]
+    parent = Path(sources[0]).absolute().parent if sources else Path.home()
+    if parent in sample_folders():
+        parent = Path.home()
+    part = "".join(sign if sign.isalnum() else "_" for sign in region_name)
+    return parent / "_".join(filter(None, (series_name(series), part, "surfaces")))
 
 
 def scan_name(sources: Sequence[str]) -> str:

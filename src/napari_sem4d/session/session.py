@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
@@ -21,7 +22,7 @@ from napari_sem4d.session.region_changes import RegionChanges
 from napari_sem4d.session.regions import DrawnRegion, Regions
 from napari_sem4d.session.run import Result, Run
 from napari_sem4d.session.runs import Runs
-from napari_sem4d.session.scan_names import scan_name, series_name
+from napari_sem4d.session.scan_names import scan_name, series_name, surfaces_folder
 from napari_sem4d.session.simulation import Simulating
 from napari_sem4d.session.time_study import TimeStudy
 from napari_sem4d.session.undo_list import UndoList, result_bytes
@@ -246,6 +247,22 @@ class Session:
             self.regions.change_settings(start=start)
 
     @property
+    def output(self) -> Path | None:
+        """Folder for the frames of the active region, or of the whole image; None keeps them in memory."""
+        return self.regions.settings.output
+
+    @output.setter
+    def output(self, output: Path | None) -> None:
+        if output != self.output:
+            self.regions.change_settings(output=output)
+
+    @property
+    def proposed_output(self) -> Path:
+        """A folder beside the images for the frames of the active region, or of the whole image."""
+        region = self.regions.active
+        return surfaces_folder(self._need_series(), "" if region is None else region.name)
+
+    @property
     def level_region(self) -> Region | None:
         """Level rectangle for the active region, or for the whole image."""
         return self.regions.settings.level_region
@@ -449,6 +466,7 @@ class Session:
                 method=settings.method,
                 seed=settings.seed,
                 start=settings.start if can_start else None,
+                output=settings.output if frame is None and not single else None,
             )
         )
 

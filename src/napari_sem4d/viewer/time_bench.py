@@ -7,15 +7,13 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import HeightSeries, InputError
-from napari_sem4d.viewer.layers import AXES
 from napari_sem4d.viewer.notify import tell, tell_failure
+from napari_sem4d.viewer.object_layers import ObjectLayers
 from napari_sem4d.viewer.result_view import ResultView
-from napari_sem4d.viewer.taking_out import take_out
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.workers import Progress, ShouldStop
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 COMING_FRAMES = 5
 _TICK_MS = 15
-_LABELS_OPACITY = 0.45
 
 
 class TimeBench:
@@ -50,7 +47,7 @@ class TimeBench:
         self._workbench = workbench
         self.study = workbench.session.time_study
         self._followed: ResultView | None = None
-        self.objects: Labels | None = None
+        self.objects = ObjectLayers(viewer, self.study)
         self._play_from: tuple[float, int] = (0.0, 0)
         self._rate = 0.0
         self._clock = QTimer()
@@ -176,35 +173,13 @@ class TimeBench:
     # Objects on the canvas -----------------------------------------------------------------------------------
 
     def show_objects(self, wanted: bool) -> None:
-        """Lay the objects over the movie, or take them away; a click on one selects it."""
+        """Lay the objects and their paths over the movie, or take them away; a click on an object selects it."""
         found, view = self.study.found, self._workbench.result
-        self._take_objects()
-        if not wanted or found is None or view is None:
-            return
-        height = view.height
-        self.objects = Labels(
-            found.tracked.labels[:, None],
-            name="Objects",
-            opacity=_LABELS_OPACITY,
-            axis_labels=AXES,
-            units=height.units,
-            scale=height.scale,
-            translate=height.translate,
-        )
-        self.objects.editable = False
-        self.objects.mouse_drag_callbacks.append(self._pick)
-        self._viewer.add_layer(self.objects)
-
-    def _pick(self, layer: Labels, event: Any) -> None:
-        value = layer.get_value(
-            event.position, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True
-        )
-        self.study.select(int(value) if value else 0)
-
-    def _take_objects(self) -> None:
-        if self.objects is not None:
-            take_out(self._viewer, [self.objects])
-            self.objects = None
+        if wanted and found is not None and view is not None:
+            view.show_map()
+            self.objects.show(found.tracked, view.height)
+        else:
+            self.objects.take_out()
 
     # Writing -------------------------------------------------------------------------------------------------
 
@@ -255,8 +230,8 @@ class TimeBench:
         self.moved.emit(self.frame)
 
     def _follow_study(self) -> None:
-        if self.objects is not None and self.study.found is None:
-            self._take_objects()
+        if self.study.found is None:
+            self.objects.take_out()
 
 
 def _told(target: Path, _: object) -> None:

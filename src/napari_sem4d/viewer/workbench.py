@@ -34,6 +34,7 @@ from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.run_comparison import RunComparisonView
 from napari_sem4d.viewer.scan_view import Purpose, ScanView
 from napari_sem4d.viewer.section_view import SectionView
+from napari_sem4d.viewer.series_folder import SeriesFolder
 from napari_sem4d.viewer.session_bench import SessionBench
 from napari_sem4d.viewer.simulate_view import SimulateView
 from napari_sem4d.viewer.task import Task
@@ -86,6 +87,7 @@ class Workbench:
         self.session.run_list.listed.connect(self._forget_deleted)
         self.opening = Opening(self._viewer, self)
         self.afm = AfmBench(self._viewer, self)
+        self.series_folder = SeriesFolder(self._viewer, self)
         self.time = TimeBench(self._viewer, self)
         self.live = LiveBench(self._viewer, self)
         self.detectors = DetectorsBench(self._viewer, self)
@@ -342,6 +344,7 @@ def _reconstruct(run: Run, watch: Watch, progress: Progress, should_stop: Should
             run.series,
             run.setup,
             method=run.method,
+            output=run.output,
             roi=run.roi,
             reference_region=run.level_region,
             progress=progress,

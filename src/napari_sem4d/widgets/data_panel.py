@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sem4d.io.series_store import holds_series
 from napari_sem4d.model import InputError, Region, SemSeries
 from napari_sem4d.session.lengths import LENGTHS, length_text
 from napari_sem4d.session.setup_table import number_text, parse_number
@@ -72,8 +73,11 @@ class DataPanel(QWidget):
 
     def _open(self, paths: list[Path]) -> None:
         session = next((path for path in paths if holds_session(path)), None)
+        surfaces = next((path for path in paths if holds_series(path)), None)
         if session is not None:
             self._workbench.saving.open(session)
+        elif surfaces is not None:
+            self._workbench.series_folder.open(surfaces)
         else:
             self._workbench.opening.open_files(paths)
 

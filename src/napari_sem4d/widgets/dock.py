@@ -135,7 +135,10 @@ class ReconstructDock(QWidget):
         self.cancel_button = QPushButton("&Cancel")
         self.cancel_button.setObjectName("cancel_button")
         self.cancel_button.setMinimumHeight(40)
-        self.cancel_button.setToolTip("Stop what the line above says and keep nothing of it; earlier results stay")
+        self.cancel_button.setToolTip(
+            "Stop what the line above says and keep nothing of it, except the frames of a series that has a folder; "
+            "earlier results stay"
+        )
         self.cancel_button.clicked.connect(self.workbench.cancel)
         buttons = QHBoxLayout()
         buttons.addWidget(self.reconstruct_button, 2)
@@ -274,6 +277,8 @@ class _VerticalScroll(QScrollArea):
 def _ended_words(run: Run | None) -> str:
     if run is None:
         return "Ready: press Reconstruct."
+    if run.output is not None and run.state == "cancelled":
+        return f"Stopped. Finished frames are in {run.output.name}; press Reconstruct to go on with them."
     return {
         "running": f"Reconstructing {run.short_label} …",
         "done": f"Done: {run.short_label}.",

@@ -28,7 +28,7 @@ class DropArea(QWidget):
         self.setObjectName("drop_area")
         self.setToolTip(
             "Drop the images of all segments together; for a series those of all scans, or their folder; or the folder "
-            "of a session"
+            "of a session, or of the surfaces of a series"
         )
         self._folder = ""
         self._hovered = False

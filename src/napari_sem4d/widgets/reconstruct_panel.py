@@ -28,6 +28,7 @@ from napari_sem4d.widgets.regions_model import region_text
 from napari_sem4d.widgets.result_box import ResultBox
 from napari_sem4d.widgets.runs_box import RunsBox
 from napari_sem4d.widgets.scale_budget_box import ScaleBudgetBox
+from napari_sem4d.widgets.series_folder_box import SeriesFolderBox
 from napari_sem4d.widgets.start_row import StartRow
 
 
@@ -65,6 +66,8 @@ class ReconstructPanel(QWidget):
         layout.addWidget(self.regions_box)
         layout.addLayout(self._level_rows())
         layout.addWidget(self._scans_row())
+        self.series_folder_box = SeriesFolderBox(workbench)
+        layout.addWidget(self.series_folder_box)
         self.runs_box = RunsBox(workbench)
         layout.addWidget(self.runs_box)
         layout.addWidget(separator())
@@ -108,6 +111,7 @@ class ReconstructPanel(QWidget):
         self.all_scans_button.setToolTip("Reconstruct the whole series")
         self.one_scan_button.setToolTip("Reconstruct only the scan at which the time slider stands")
         self.all_scans_button.setChecked(True)
+        self.all_scans_button.toggled.connect(self._refresh_scans)
         row = QHBoxLayout(self.scans_row)
         row.setContentsMargins(0, 0, 0, 0)
         for button in (self.all_scans_button, self.one_scan_button):
@@ -131,7 +135,12 @@ class ReconstructPanel(QWidget):
         self.level_button.setEnabled(has_scan)
         self.start_row.refresh()
         self.calibration_box.setVisible(has_scan)
-        self.scans_row.setVisible(self._session.series is not None and len(self._session.series) > 1)
+        self._refresh_scans()
+
+    def _refresh_scans(self, *_: object) -> None:
+        is_series = self._session.series is not None and len(self._session.series) > 1
+        self.scans_row.setVisible(is_series)
+        self.series_folder_box.setVisible(is_series and self.all_scans_button.isChecked())
 
     def _choose_method(self, index: int) -> None:
         self._session.method = self.method_box.itemData(index)

@@ -161,7 +161,9 @@ class TimePanel(QWidget):
         self.objects_button = QPushButton("On the &map")
         self.objects_button.setObjectName("objects_button")
         self.objects_button.setCheckable(True)
-        self.objects_button.setToolTip("Colour the objects on the map; a click on one chooses it")
+        self.objects_button.setToolTip(
+            "Colour the objects on the map and draw their paths so far; a click on one chooses it"
+        )
         self.objects_button.toggled.connect(self._bench.show_objects)
         row = QHBoxLayout()
         row.addWidget(self.found, 1)

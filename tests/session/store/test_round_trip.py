@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_sem4d import reconstruct_series
 from napari_sem4d.model import InputError
 from napari_sem4d.registration.plane_transform import PlaneTransform
 from napari_sem4d.session import Session
@@ -79,6 +80,19 @@ def test_a_series_of_maps_and_images_without_files_come_back(
     assert again.level_region == in_memory.level_region
     assert again.start is not None
     assert again.start.height_nm.tobytes() == start.height_nm.tobytes()
+
+
+def test_the_folder_of_a_series_comes_back_where_one_is_there(in_memory: Session, tmp_path: Path) -> None:
+    in_memory.output = tmp_path / "growth"
+    run = in_memory.start_run()
+    assert run.output == tmp_path / "growth"
+    in_memory.cancel_run(run.id)
+    save_session(in_memory, tmp_path / "a.sem4d")
+    again = open_session(tmp_path / "a.sem4d")
+    assert again.output is None, "a session from elsewhere does not say where to write"
+    reconstruct_series(run.series, run.setup, run.method, run.output, reference_region=run.level_region)
+    again = open_session(tmp_path / "a.sem4d")
+    assert again.output == again.runs[-1].output == tmp_path / "growth"
 
 
 def test_an_afm_map_comes_back_with_its_place(measured: Session, tmp_path: Path, same_numbers: Same) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sem4d.io.array_folder import check_inside, open_lazily, read_array
+from napari_sem4d.io.series_store import holds_series
 from napari_sem4d.metrology.comparison import Comparison
 from napari_sem4d.model import AbsentImages, HeightMap, HeightSeries, InputError, PlaneSource, Region, SemSeries
 from napari_sem4d.model.errors import stop_if_asked
@@ -190,7 +191,7 @@ class Decoder:
             self.problems.append(f"The surface to start from cannot be read: {damage}")
         if level is not None and (series is None or not _lies_in(level, series.frame_shape)):
             level = None
-        return RunSettings(settings.method, settings.seed, level, start)
+        return RunSettings(settings.method, settings.seed, level, start, _series_folder(settings.output))
 
     # Runs ------------------------------------------------------------------------------------------------------
 
@@ -224,6 +225,7 @@ class Decoder:
             seed=run.seed,
             outline=run.outline,
             start=start,
+            output=_series_folder(run.output),
             state=state,
             progress=run.progress,
             chi_square=run.chi_square,
@@ -400,6 +402,11 @@ class Decoder:
             self._arrays[place] = read_array(path, self.folder)
             self.stored.add(self._arrays[place], place)
         return self._arrays[place]
+
+
+def _series_folder(name: str | None) -> Path | None:
+    """Return the folder of a series, None when none is there: a session from elsewhere says not where to write."""
+    return Path(name) if name and holds_series(Path(name)) else None
 
 
 def _frames(movie: HeightSeries, first: int, last: int) -> HeightSeries:

@@ -149,6 +149,7 @@ class RunDocument(_Measured):
     method: Method
     seed: int
     start: StartDocument | None = None
+    output: str | None = Field(None, description="Folder that keeps the frames of a series")
     state: RunState
     progress: float = 0.0
     chi_square: tuple[float, ...] = ()
@@ -210,6 +211,7 @@ class SettingsDocument(_Part):
     seed: int = 0
     level_region: Region | None = None
     start: StartDocument | None = None
+    output: str | None = Field(None, description="Folder for the frames of a series")
 
 
 class RegionDocument(_Part):

@@ -199,6 +199,7 @@ def _run_document(run: Run, scans: _Scans, maps: _Maps) -> RunDocument:
         method=run.method,
         seed=run.seed,
         start=maps.start(run.start, "runs", run.id),
+        output=None if run.output is None else str(run.output),
         state=run.state,
         progress=run.progress,
         chi_square=run.chi_square,
@@ -285,6 +286,7 @@ class _Maps:
             seed=settings.seed,
             level_region=settings.level_region,
             start=self.start(settings.start, "maps", 0),
+            output=None if settings.output is None else str(settings.output),
         )
 
     def result(self, result: Result, kind: ArrayKind, number: int) -> MapDocument | SeriesDocument:
