@@ -82,6 +82,19 @@ class Watch:
         self.own_ms, self.wall_ms, self.drawing_ms = [], [], []
 
 
+def watched_window() -> tuple[Watch, napari.Viewer, Workbench]:
+    """Open a window of the size of a small screen."""
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(1366, 768)
+    return Watch(), viewer, workbench_of(viewer)
+
+
+def open_dock(watch: Watch, viewer: napari.Viewer) -> None:
+    """Open the step Reconstruct as the menu does."""
+    watch.turn(lambda: viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct"))
+    watch.until(lambda: True)
+
+
 def gui(setup: Setup) -> Iterator[Table]:
     """Block the GUI thread as a user would, and say for how long."""
     table = Table(title="Turns of the GUI thread, ms of processor time (target: our own at most 50 ms)")
@@ -91,13 +104,9 @@ def gui(setup: Setup) -> Iterator[Table]:
     surface = (300 * np.sin(x / 25) * np.cos(y / 30)).astype(np.float32)
     images = simulate(surface, setup, 20.0, electrons_per_pixel=50_000)
     series = SemSeries.from_arrays(images, pixel_size_nm=20.0, detector_names=setup.detector_names)
-    watch = Watch()
-    viewer = napari.Viewer(show_welcome_screen=False)
-    viewer.window.resize(1366, 768)
-    bench = workbench_of(viewer)
+    watch, viewer, bench = watched_window()
     with watch.drawing():
-        watch.turn(lambda: viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct"))
-        watch.until(lambda: True)
+        open_dock(watch, viewer)
         watch.add_to(table, "open the dock")
         bench.opening.open_series(series)
         watch.until(lambda: bench.session.series is series and not bench.busy)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import napari
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from benchmarks.gui import Watch
+from benchmarks.gui import Watch, open_dock, watched_window
 from benchmarks.surfaces import rough_surface
 from napari_sem4d import HeightMap, Region, SemSeries, Setup
 from napari_sem4d.physics.field import Field
 from napari_sem4d.physics.reflectance import reflectance
 from napari_sem4d.physics.visible_emission import height_slopes
-from napari_sem4d.viewer.workbench import Workbench, workbench_of
+from napari_sem4d.viewer.workbench import Workbench
 
 SIDE = 4096
 PIXEL_NM = 20.0
@@ -35,13 +34,9 @@ def large_window(setup: Setup, side: int = SIDE) -> Iterator[Table]:
     ):
         table.add_column(heading)
     surface, series = large_scan(setup, side)
-    watch = Watch()
-    viewer = napari.Viewer(show_welcome_screen=False)
-    viewer.window.resize(1366, 768)
-    bench = workbench_of(viewer)
+    watch, viewer, bench = watched_window()
     with watch.drawing():
-        watch.turn(lambda: viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct"))
-        watch.until(lambda: True)
+        open_dock(watch, viewer)
         _add(table, watch, bench, "open the dock")
         bench.opening.open_series(series)
         watch.until(lambda: bench.session.series is series and not bench.busy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,6 +117,36 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder with real files is not here")
     return SHARED
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two workers of a real ``dask.distributed`` cluster, which does the independent jobs of the test."""
+    distributed = pytest.importorskip("distributed")
+    from napari_sem4d.model.limits import LIMITS
+
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, silence_logs=50,
+        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},  # any port: others may have one
+    ) as made:  # fmt: skip
+        monkeypatch.setattr(LIMITS, "threads", 1)
+        monkeypatch.setattr(LIMITS, "cluster", made.scheduler_address)
+        yield made
+
+
+@pytest.fixture
+def kill_a_worker(cluster: Any) -> Callable[[], None]:
+    """Kill the process of one of its workers, once, whenever it is called."""
+    import distributed
+
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        victims = list(client.run(os.getpid).values())[:1]
+
+    def kill() -> None:
+        while victims:
+            os.kill(victims.pop(), signal.SIGKILL)
+
+    return kill
 
 
 @pytest.fixture(autouse=True)

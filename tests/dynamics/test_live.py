@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from tests.dynamics.island_movie import GROUND, PIXEL_NM, gold_setup, island_scans
 
 from napari_sem4d.dynamics.live import LiveFrame, LiveSeries
 from napari_sem4d.dynamics.series import reconstruct_series
@@ -22,42 +23,19 @@ from napari_sem4d.dynamics.series_frame import SeriesFrame
 from napari_sem4d.io.open_arrivals import open_arrivals
 from napari_sem4d.io.sem import read_sem
 from napari_sem4d.io.series_store import SeriesStore, open_series
-from napari_sem4d.model import AnnularSegment, Cancelled, HeightSeries, InputError, Region, Setup
-from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.model import Cancelled, HeightSeries, InputError, Setup
 
-PIXEL_NM = 30.0
-SIDE = 40
-GROUND = Region(0, SIDE, 0, 10)
 PATIENCE_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def setup() -> Setup:
-    return Setup(
-        beam_energy_kev=2.0,
-        material="Au",
-        detectors=tuple(
-            AnnularSegment(
-                name="ABCD"[i], inner_radius_mm=2.0, outer_radius_mm=8.0, distance_mm=8.0, azimuth_deg=90.0 * i,
-                span_deg=90.0, gain=None, offset=0.0,
-            )
-            for i in range(4)
-        ),
-    )  # fmt: skip
+    return gold_setup()
 
 
 @pytest.fixture(scope="module")
-def scans(setup: Setup) -> NDArray[np.float32]:
-    """Six scans (t, detector, y, x) of an island that grows on scratched ground."""
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    scratches = 10.0 * np.cos(2 * np.pi * (columns + 0.6 * rows) / 11) * np.cos(2 * np.pi * (rows - 0.4 * columns) / 13)
-    island = np.clip((12 - np.maximum(np.abs(rows - 20), np.abs(columns - 25))) / 8.0, 0.0, 1.0)
-    return np.stack(
-        [
-            1e4 * simulate(scratches + 20.0 * i * island, setup, PIXEL_NM, electrons_per_pixel=20_000, seed=i)
-            for i in range(6)
-        ]
-    ).astype(np.float32)
+def scans() -> NDArray[np.float32]:
+    return island_scans(6)
 
 
 class Microscope:

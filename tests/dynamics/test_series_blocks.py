@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.dynamics.island_movie import GROUND, GROWTH_NM, PIXEL_NM, gold_setup, island_scans
 
 from napari_sem4d.dynamics.series import reconstruct_series
-from napari_sem4d.model import AnnularSegment, HeightSeries, InputError, Region, SemSeries, Setup
+from napari_sem4d.model import HeightSeries, InputError, SemSeries, Setup
 from napari_sem4d.model.limits import LIMITS
-from napari_sem4d.physics.instrument import simulate
 
-PIXEL_NM, SIDE, FRAMES = 30.0, 40, 9
-GROUND = Region(0, SIDE, 0, 10)
+FRAMES = 9
 
 
 @pytest.fixture(scope="module")
 def setup() -> Setup:
-    return Setup(
-        beam_energy_kev=2.0,
-        material="Au",
-        detectors=tuple(
-            AnnularSegment(
-                name="ABCD"[i], inner_radius_mm=2.0, outer_radius_mm=8.0, distance_mm=8.0, azimuth_deg=90.0 * i,
-                span_deg=90.0, gain=None, offset=0.0,
-            )
-            for i in range(4)
-        ),
-    )  # fmt: skip
+    return gold_setup()
 
 
 @pytest.fixture(scope="module")
-def scans(setup: Setup) -> SemSeries:
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    scratches = 10.0 * np.cos(2 * np.pi * (columns + 0.6 * rows) / 11) * np.cos(2 * np.pi * (rows - 0.4 * columns) / 13)
-    island = np.clip((12 - np.maximum(np.abs(rows - 20), np.abs(columns - 25))) / 8.0, 0.0, 1.0)
-    images = [
-        1e4 * simulate(scratches + 20.0 * i * island, setup, PIXEL_NM, electrons_per_pixel=20_000, seed=i)
-        for i in range(FRAMES)
-    ]
-    return SemSeries.from_arrays(np.stack(images).astype(np.float32), PIXEL_NM)
+def scans() -> SemSeries:
+    return SemSeries.from_arrays(island_scans(FRAMES), PIXEL_NM)
 
 
 @pytest.fixture(autouse=True)
@@ -63,17 +44,6 @@ def here(scans: SemSeries, setup: Setup) -> HeightSeries:
         return reconstruct_series(scans, setup, "photometric", reference_region=GROUND)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, silence_logs=50,
-        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},  # any port: others may have one
-    ) as made:  # fmt: skip
-        monkeypatch.setattr(LIMITS, "cluster", made.scheduler_address)
-        yield made
-
-
 def same(found: HeightSeries, wanted: HeightSeries) -> None:
     for name in ("height_nm", "sigma_nm", "drift_px", "relative_signal"):
         np.testing.assert_array_equal(np.asarray(getattr(found, name)), np.asarray(getattr(wanted, name)), err_msg=name)
@@ -86,7 +56,7 @@ def test_blocks_give_the_surfaces_of_a_chain_to_their_sigma(scans: SemSeries, se
     apart = np.abs(here.height_nm[inner] - chain.height_nm[inner])
     assert np.nanmedian(apart) < 0.2 * np.nanmedian(chain.sigma_nm)
     tops = here.height_nm[:, 18:23, 23:28].mean(axis=(1, 2))
-    np.testing.assert_allclose(np.diff(tops), 20.0, atol=8.0)
+    np.testing.assert_allclose(np.diff(tops), GROWTH_NM, atol=8.0)
 
 
 def test_a_folder_of_a_chain_does_not_go_on_in_blocks(
@@ -126,25 +96,33 @@ def test_a_full_disk_leaves_what_is_finished_and_the_series_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_a_cluster_gives_the_numbers_of_this_computer_although_a_worker_is_killed(
-    scans: SemSeries, setup: Setup, here: HeightSeries, cluster: Any, tmp_path: Path
+    scans: SemSeries, setup: Setup, here: HeightSeries, kill_a_worker: Callable[[], None], tmp_path: Path
 ) -> None:
-    import distributed
-
-    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
-        victims = list(client.run(os.getpid).values())
-    killed: list[int] = []
+    late: list[float] = []
 
     def kill_one(share: float) -> None:
-        if share > 0.2 and not killed:
-            killed.append(victims[0])
-            os.kill(victims[0], signal.SIGKILL)
+        if share > 0.2:
+            late.append(share)
+            kill_a_worker()
 
     movie = reconstruct_series(
         scans, setup, "photometric", tmp_path / "out", reference_region=GROUND, progress=kill_one
     )
-    assert killed
+    assert len(late) > 1, "killed while there was work left"
     same(movie, here)
+
+
+@pytest.mark.slow
+def test_blocks_by_vift_are_the_same_on_a_process_and_on_a_cluster(
+    scans: SemSeries, setup: Setup, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    few = replace(scans, full_images=scans.full_images[:4], time_s=scans.time_s[:4])
+    monkeypatch.setattr(LIMITS, "workers", 1)
+    by_a_process = reconstruct_series(few, setup, "vift", reference_region=GROUND)
+    request.getfixturevalue("cluster")
+    same(reconstruct_series(few, setup, "vift", reference_region=GROUND), by_a_process)
 
 
 @pytest.mark.slow

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from tests.conftest import simulate_bump
 from tests.physics import worker_jobs
 
+import napari_sem4d
 from napari_sem4d.model import Cancelled, InputError
 from napari_sem4d.model.limits import LIMITS
-from napari_sem4d.physics.jobs import block_length, in_order, spread
+from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.physics.jobs import block_length, spread
+from napari_sem4d.physics.vift.training_data import Examples, make_all
 
 
 @pytest.fixture
@@ -79,12 +90,32 @@ def test_a_cancel_ends_the_workers_in_the_middle_of_a_job() -> None:
     assert time.monotonic() - began < 25.0, "no job was waited for"
 
 
-def test_results_are_handed_on_in_order() -> None:
+@pytest.mark.usefixtures("two_workers")
+@pytest.mark.parametrize(("result_bytes", "ahead"), [(0.0, 8), (0.1e9, 3)])
+def test_results_come_in_order_and_few_wait_for_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch, result_bytes: float, ahead: int
+) -> None:
+    monkeypatch.setattr(LIMITS, "memory_bytes", 1.2e9)
     got: list[int] = []
-    note = in_order(lambda number, result: got.append(result), first=1)
-    for number in (3, 1, 4, 2):
-        note(number, 10 * number)
-    assert got == [10, 20, 30, 40]
+    asked: list[int] = []
+
+    def job_of(number: int) -> int:
+        assert number < len(got) + ahead, "results before it would wait for long"
+        asked.append(number)
+        return number
+
+    spread(
+        worker_jobs.rest_at_first, 12, job_of, lambda number, _: got.append(number), in_order=True,
+        result_bytes=result_bytes,
+    )  # fmt: skip
+    assert got == asked == [*range(12)]
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_no_more_processes_are_begun_than_the_memory_holds() -> None:
+    found: dict[int, Any] = {}
+    spread(worker_jobs.threads, 4, int, found.__setitem__, most_processes=1)
+    assert len({process for process, _ in found.values()}) == 1
 
 
 def test_blocks_are_shorter_the_larger_their_parts() -> None:
@@ -99,18 +130,51 @@ def test_a_cluster_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch)
         results(worker_jobs.square, 2)
 
 
-def test_monte_carlo_passes_on_workers_give_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-    from tests.conftest import simulate_bump
-
-    from napari_sem4d.physics.instrument import simulate
-
+@pytest.mark.slow
+def test_a_cluster_gives_the_monte_carlo_images_and_the_training_data_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     setup = simulate_bump(16, 16).setup
     height = np.zeros((12, 12), np.float32)
     height[4:8, 4:8] = 100.0
     monkeypatch.setattr("napari_sem4d.physics.montecarlo.run._LIBRARY", 4096)
-    here = simulate(height, setup, 20.0, engine="montecarlo", electrons_per_pixel=120, seed=1)
-    monkeypatch.setattr(LIMITS, "workers", 2)
-    np.testing.assert_allclose(
-        simulate(height, setup, 20.0, engine="montecarlo", electrons_per_pixel=120, seed=1), here, rtol=1e-5
-    )
+    monkeypatch.setattr("napari_sem4d.physics.vift.training_data.make_examples", worker_jobs.few_examples)
+    monkeypatch.setattr(LIMITS, "threads", 1)
+
+    def made(folder: str) -> tuple[NDArray[Any], list[Examples]]:
+        images = simulate(height, setup, 20.0, engine="montecarlo", electrons_per_pixel=120, seed=1)
+        return images, [Examples.read(path) for path in make_all(tmp_path / folder, 2)]
+
+    here = made("here")
+    monkeypatch.setattr(LIMITS, "workers", 1)
+    by_processes = made("processes")
+    request.getfixturevalue("cluster")
+    for images, examples in (by_processes, made("cluster")):
+        np.testing.assert_array_equal(images, here[0])
+        for found, wanted in zip(examples, here[1], strict=True):
+            for field in fields(Examples):
+                np.testing.assert_array_equal(getattr(found, field.name), getattr(wanted, field.name), field.name)
+    assert results(len, 1, lambda _: bytes(11_000_000)) == {0: 11_000_000}, "dask does not warn of a large job"
+
+
+@pytest.mark.slow
+def test_a_worker_with_another_program_of_the_same_version_is_refused_by_name(cluster: Any, tmp_path: Path) -> None:
+    import distributed
+
+    other = tmp_path / "napari_sem4d"
+    shutil.copytree(Path(napari_sem4d.__file__).parent, other, ignore=shutil.ignore_patterns("__pycache__"))
+    law = other / "physics" / "analytic.py"
+    law.write_text(law.read_text() + "\n# another law\n")
+    command = [sys.executable, "-m", "dask", "worker", cluster.scheduler_address, "--nthreads", "1", "--no-nanny"]
+    with subprocess.Popen(
+        [*command, "--no-dashboard", "--name", "other", "--local-directory", str(tmp_path / "scratch")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+                client.wait_for_workers(3, timeout=60)
+                (address,) = (a for a, w in client.scheduler_info()["workers"].items() if w["name"] == "other")
+            with pytest.raises(InputError, match=rf"the worker {address} has not the napari-sem4d of this computer"):
+                results(worker_jobs.square, 3)
+        finally:
+            process.kill()

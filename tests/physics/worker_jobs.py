@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.limits import LIMITS
+
+if TYPE_CHECKING:
+    from napari_sem4d.physics.vift.training_data import Examples
 
 
 def square(number: int) -> int:
@@ -41,3 +45,15 @@ def die(_: int) -> int:
 def rest(number: int) -> int:
     time.sleep(30.0 if number else 0.0)
     return number
+
+
+def rest_at_first(number: int) -> int:
+    """Let the others be done before the first job."""
+    time.sleep(0.0 if number else 1.0)
+    return number
+
+
+def few_examples(seed: int) -> Examples:
+    from napari_sem4d.physics.vift.training_data import make_examples  # loads torch
+
+    return make_examples(seed, size=16, scenes=2, electrons=8)

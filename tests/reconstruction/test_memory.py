@@ -9,6 +9,7 @@ import pytest
 
 from napari_sem4d import InputError, Region, reconstruct, simulate
 from napari_sem4d.model.limits import LIMITS, Limits
+from napari_sem4d.reconstruction.memory import tiles_at_once
 
 
 @pytest.fixture
@@ -29,3 +30,10 @@ def test_the_limit_of_the_user_is_obeyed(bump: Any, limits: Limits) -> None:
     with pytest.raises(InputError, match="simulating 96 x 72 pixels"):
         simulate(bump.height_nm, bump.setup, 20.0, engine="vift")
     assert simulate(bump.height_nm, bump.setup, 20.0, engine="analytic").shape == (4, 72, 96)
+
+
+def test_processes_of_this_computer_solve_as_many_tiles_at_a_time_as_its_memory_holds(limits: Limits) -> None:
+    size = "vift", (4096, 4096), (4096, 4096), 4, 16, 64, 768
+    for memory_bytes, count in ((2e9, 1), (8e9, 2), (64e9, 31)):  # 1.57 GB a tile, 0.4 GB a process, 2.1 GB here
+        limits.memory_bytes = memory_bytes
+        assert tiles_at_once(*size) == count

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.io.arrivals import Arrival
 from napari_sem4d.io.databar import image_region
 from napari_sem4d.io.folder_arrivals import Trace
 from napari_sem4d.io.header import PlaneHeader
@@ -37,13 +35,8 @@ class StackArrivals(IndexedArrivals):
 
     Parameters
     ----------
-    path : Path
-    detector_names : sequence of str
-        Segments that a scan needs, in the order of the pages unless the stack names its channels.
-    pixel_size_nm : float, optional
-        Takes the place of what the file says.
-    patience_s : float
-        See :class:`IndexedArrivals`.
+    path, detector_names, pixel_size_nm, patience_s
+        See :class:`IndexedArrivals`; the segments in the order of the pages, unless the stack names its channels.
     trace : callable
         Gives size and time of the last change.
     """
@@ -57,10 +50,7 @@ class StackArrivals(IndexedArrivals):
         patience_s: float = 30.0,
         trace: Callable[[Path], Trace] = trace_of,
     ) -> None:
-        super().__init__(path.name, patience_s)
-        self._path = path
-        self._needed = tuple(detector_names)
-        self._pixel_size_nm = pixel_size_nm
+        super().__init__(path, detector_names, pixel_size_nm, patience_s)
         self._trace = trace
         self._known: Trace | None = None
         self._tried: Trace | None = None
@@ -129,27 +119,21 @@ class StackArrivals(IndexedArrivals):
             planes = [planes[names.index(name)] for name in self._needed]
         return planes
 
-    def arrival(self, index: int, seen_s: float) -> Arrival:
-        """Return a complete scan; without times in the file it was recorded when the file last changed."""
+    def times_s(self, index: int) -> tuple[float | None, float]:
+        """See :class:`IndexedArrivals`; without times in the file a scan came when the file last changed."""
         assert self._known is not None
         described = self._described
         seconds = None if described is None else described.seconds(index, 0)
         start = 0.0 if described is None or described.acquired is None else described.acquired.timestamp()
-        return Arrival(
-            name=self.scan_name(index),
-            parts=(str(index),),
-            acquired_s=None if seconds is None else start + seconds,
-            modified_s=self._known[1] / 1e9,
-            seen_s=seen_s,
-            read=partial(self._read, index),
-            open=partial(self._open, index),
-        )
+        return None if seconds is None else start + seconds, self._known[1] / 1e9
 
-    def _read(self, index: int) -> NDArray[Any]:
+    def read(self, index: int) -> NDArray[Any]:
+        """See :class:`IndexedArrivals`."""
         return np.stack([read_plane(header) for header in self._headers(index)])
 
-    def _open(self, index: int) -> SemSeries:
-        images = self._read(index)
+    def open(self, index: int) -> SemSeries:
+        """See :class:`IndexedArrivals`."""
+        images = self.read(index)
         details = self._first[0].details
         stated = details.metadata.pixel_size_nm or (self._described.pixel_size_nm if self._described else None)
         series = SemSeries.from_arrays(images, self._pixel_size_nm or stated, None, self._needed)

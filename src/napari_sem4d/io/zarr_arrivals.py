@@ -6,14 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.io.arrivals import Arrival
 from napari_sem4d.io.databar import image_region
 from napari_sem4d.io.folder_arrivals import Trace
 from napari_sem4d.io.indexed_arrivals import IndexedArrivals
@@ -37,27 +35,14 @@ class ZarrArrivals(IndexedArrivals):
 
     Parameters
     ----------
-    path : Path
-    detector_names : sequence of str
-        Segments of the second axis.
-    pixel_size_nm : float, optional
-        Takes the place of what the group says.
-    patience_s : float
-        See :class:`IndexedArrivals`.
+    path, detector_names, pixel_size_nm, patience_s
+        See :class:`IndexedArrivals`; the segments are those of the second axis.
     """
 
     def __init__(
-        self,
-        path: Path,
-        detector_names: Sequence[str],
-        *,
-        pixel_size_nm: float | None = None,
-        patience_s: float = 30.0,
+        self, path: Path, detector_names: Sequence[str], pixel_size_nm: float | None = None, patience_s: float = 30.0
     ) -> None:
-        super().__init__(path.name, patience_s)
-        self._path = path
-        self._needed = tuple(detector_names)
-        self._pixel_size_nm = pixel_size_nm
+        super().__init__(path, detector_names, pixel_size_nm, patience_s)
         self._folder = path
         self._header: Trace | None = None
         self._array: Any = None
@@ -78,18 +63,10 @@ class ZarrArrivals(IndexedArrivals):
                 complete.add(index)
         return marks, complete
 
-    def arrival(self, index: int, seen_s: float) -> Arrival:
-        """Return a complete scan, recorded when its last chunk was written."""
+    def times_s(self, index: int) -> tuple[float | None, float]:
+        """See :class:`IndexedArrivals`; a scan came when its last chunk was written."""
         traces = [t for file in self._files(index) if (t := _trace(file)) is not None]
-        return Arrival(
-            name=self.scan_name(index),
-            parts=(str(index),),
-            acquired_s=None,
-            modified_s=max((t[1] for t in traces), default=0) / 1e9,
-            seen_s=seen_s,
-            read=partial(self._read, index),
-            open=partial(self._open, index),
-        )
+        return None, max((t[1] for t in traces), default=0) / 1e9
 
     def _follow_header(self) -> None:
         """Open the array again when it has grown."""
@@ -138,14 +115,16 @@ class ZarrArrivals(IndexedArrivals):
         for place in itertools.product(*map(range, counts)):
             yield self._folder / array.metadata.encode_chunk_key((index, *place))
 
-    def _read(self, index: int) -> NDArray[Any]:
+    def read(self, index: int) -> NDArray[Any]:
+        """See :class:`IndexedArrivals`."""
         try:
             return np.asarray(self._array[index])
         except Exception as error:  # as above
             raise InputError(f"{self.scan_name(index)} cannot be read ({_one_line(error)}); leave it out") from error
 
-    def _open(self, index: int) -> SemSeries:
-        images = self._read(index)
+    def open(self, index: int) -> SemSeries:
+        """See :class:`IndexedArrivals`."""
+        images = self.read(index)
         series = SemSeries.from_arrays(images, self._pixel_size_nm, None, self._needed)
         return replace(series, region=image_region(list(images)))
 

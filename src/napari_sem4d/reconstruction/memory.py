@@ -13,6 +13,7 @@ _BYTES_READ = 12.0  # for each pixel and segment of the whole scan: grey levels,
 _BYTES_MAP = 15.0  # for each pixel: height, sigma, brightness, flags
 _BYTES_SEGMENT = 8.0  # predicted and residual image
 _BYTES_SAMPLE = 4.0
+_BYTES_PROCESS = 0.4e9  # of a process with its libraries, before it has anything to do
 
 # Pixels above which tiles are made even where the whole would fit: a cancel waits for the transforms of a tile.
 _LARGEST_WHOLE = {"photometric": 4e6, "analytic": 1.6e6, "vift": 1.6e6, "vift_light": 1.6e6}
@@ -65,6 +66,24 @@ def largest_core(
     return next(fitting, CORES[-1])
 
 
+def tiles_at_once(
+    method: str,
+    whole: tuple[int, int],
+    part: tuple[int, int],
+    segments: int,
+    samples: int,
+    overlap_px: int,
+    core: int,
+) -> int:
+    """Tiles of a reconstruction that processes of this computer may solve at a time; at least one.
+
+    Parameters as those of :func:`largest_core`, and what it returns.
+    """
+    tile = _tile_bytes(method, segments, overlap_px, core)
+    others = _by_tiles(method, whole, part, segments, samples, overlap_px, core) - tile
+    return max(1, int((LIMITS.most_bytes - others) // (tile + _BYTES_PROCESS)))
+
+
 def _by_tiles(
     method: str,
     whole: tuple[int, int],
@@ -77,7 +96,12 @@ def _by_tiles(
     """Memory at the height of a reconstruction by tiles, in bytes; what is kept in files takes none."""
     arrays = result_bytes(part, segments, samples), 4.0 * segments * whole[0] * whole[1]
     held = sum(size for size in arrays if not scratch.needs_file(size))
-    return held + _BYTES[method] * max(segments, _SEGMENTS) / _SEGMENTS * (core + 2 * overlap_px) ** 2
+    return held + _tile_bytes(method, segments, overlap_px, core)
+
+
+def _tile_bytes(method: str, segments: int, overlap_px: int, core: int) -> float:
+    """Memory at the height of the solution of a tile, in bytes."""
+    return _BYTES[method] * max(segments, _SEGMENTS) / _SEGMENTS * (core + 2 * overlap_px) ** 2
 
 
 def needed_bytes(method: str, whole: tuple[int, int], part: tuple[int, int], segments: int) -> float:

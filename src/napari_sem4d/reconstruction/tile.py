@@ -34,6 +34,8 @@ class TileTask:
         As for :func:`napari_sem4d.reconstruct`.
     start : Start or None
         On the whole scan or on what the tile looks at.
+    only_begun : bool
+        Whether it keeps the surface with which it begins, when the user has seen enough.
     """
 
     method: str
@@ -43,6 +45,7 @@ class TileTask:
     samples: int
     seed: int
     start: Start | None = None
+    only_begun: bool = False
 
 
 def solve_tile(
@@ -78,8 +81,13 @@ def solve_tile(
     held = np.zeros(len(task.part.images), np.bool_)
     return model_based(
         task.part, task.support, LOOP_METHODS[task.method], held, task.samples, task.seed, task.start,
-        progress=tell, should_stop=should_stop, on_step=on_step, whole=task.whole,
+        progress=tell, should_stop=should_stop, on_step=_enough if task.only_begun else on_step, whole=task.whole,
     )  # fmt: skip
+
+
+def _enough(step: LoopStep) -> bool:
+    """Take no further step."""
+    return False
 
 
 def _ignore(share: float) -> None:

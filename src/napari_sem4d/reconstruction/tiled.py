@@ -1,8 +1,8 @@
 """A large map tile by tile: what is common is found once, tiles are solved one by one, then joined.
 
-Gains belong to the whole: they are found on an overview and held. Each tile is then a reconstruction of its own, with
-noise levels, random numbers and the longest wave of its error taken from the whole; slopes are joined
-(:mod:`~napari_sem4d.reconstruction.joining`), everything else is faded from tile to tile.
+Gains belong to the whole: they are found on an overview and held. Each tile is then a reconstruction of its own, here
+or on a worker, with noise levels, random numbers and the longest wave of its error taken from the whole; slopes are
+joined (:mod:`~napari_sem4d.reconstruction.joining`), everything else is faded from tile to tile.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model import scratch
 from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.region import Region
+from napari_sem4d.physics.jobs import spread
 from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.gains import Channels
 from napari_sem4d.reconstruction.joining import add_differences, solve_in_place
-from napari_sem4d.reconstruction.memory import largest_core, result_bytes
+from napari_sem4d.reconstruction.memory import largest_core, result_bytes, tiles_at_once
 from napari_sem4d.reconstruction.start import Start
 from napari_sem4d.reconstruction.tile import TileTask, solve_tile
 from napari_sem4d.reconstruction.tiling import Tile, Tiling
@@ -63,10 +66,13 @@ def tiled(
         Gains that are solved along, by the methods that do so.
     samples, seed, start, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`. When ``on_step`` returns False the tile in work keeps the surface so
-        far, those that are left the one with which they begin.
+        far, those that are left the one with which they begin. Of tiles on workers the last step is seen only; those
+        that are on their way are finished.
 
     Raises
     ------
+    InputError
+        As :func:`napari_sem4d.physics.jobs.spread`.
     Cancelled
         When ``should_stop`` returned True.
     """
@@ -87,15 +93,61 @@ def tiled(
     tiling = Tiling.of(region, scan.shape, core, overlap, unit if unit <= _MOST_UNIT else 1)
     joined = _Joined(tiling, len(scan.images), samples)
     tiles = tiling.tiles()
+
+    def task(index: int) -> TileTask:
+        return task_of(scan, tiles[index], tiling, method, samples, seed, start)
+
+    def take(index: int, answer: Estimate) -> None:
+        joined.add(tiles[index], answer)
+        watch.note(answer)
+
+    if LIMITS.is_spread:
+        at_once = tiles_at_once(method, scan.shape, region.shape, len(scan.images), samples, overlap, core)
+        _on_workers(tiles, task, take, watch, scan.channels, samples, at_once, progress, should_stop)
+    else:
+        _one_by_one(tiles, task, take, watch, progress, should_stop)
+    joined.solve(partial(_tell_between, progress, _OF_GAINS + _OF_TILES, 1.0), should_stop)
+    return joined.estimate(scan.channels.gain, watch.remarks(len(tiles)), watch.details(tiling, len(tiles)))
+
+
+def _one_by_one(
+    tiles: list[Tile],
+    task: Callable[[int], TileTask],
+    take: Callable[[int, Estimate], None],
+    watch: _Watch,
+    progress: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    """Solve all tiles in this process."""
     work = np.cumsum([0.0] + [float(np.prod(t.around.shape)) for t in tiles])
     for index, tile in enumerate(tiles):
         done, share = _OF_GAINS + _OF_TILES * work[index : index + 2] / work[-1]
-        task = task_of(scan, tile, tiling, method, samples, seed, start)
-        answer = solve_tile(task, partial(_tell_between, progress, done, share), should_stop, watch.of(tile))
-        joined.add(tile, answer)
-        watch.note(answer)
-    joined.solve(partial(_tell_between, progress, _OF_GAINS + _OF_TILES, 1.0), should_stop)
-    return joined.estimate(scan.channels.gain, watch.remarks(len(tiles)), watch.details(tiling, len(tiles)))
+        take(index, solve_tile(task(index), partial(_tell_between, progress, done, share), should_stop, watch.of(tile)))
+
+
+def _on_workers(
+    tiles: list[Tile],
+    task: Callable[[int], TileTask],
+    take: Callable[[int, Estimate], None],
+    watch: _Watch,
+    channels: Channels,
+    samples: int,
+    at_once: int,
+    progress: Callable[[float], object],
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    """Let workers solve the tiles; they are joined in their order, so that the sums are those of this process."""
+
+    def note(index: int, answer: Estimate) -> None:
+        take(index, answer)
+        watch.show(tiles[index], answer, channels)
+
+    spread(
+        solve_tile, len(tiles), lambda index: replace(task(index), only_begun=watch.ended), note, in_order=True,
+        result_bytes=max(result_bytes(t.support.shape, len(channels.gain), samples) for t in tiles),
+        most_processes=at_once, progress=partial(_tell_between, progress, _OF_GAINS, _OF_GAINS + _OF_TILES),
+        should_stop=should_stop,
+    )  # fmt: skip
 
 
 def _tell_between(progress: Callable[[float], object], first: float, last: float, share: float) -> None:
@@ -174,7 +226,7 @@ class _Watch:
         self._overview, self._on_step = overview, on_step
         self._histories: list[tuple[float, ...]] = []
         self._evaluations = self._unfinished = 0
-        self._ended = False
+        self.ended = False  # the user has seen enough
 
     def of(self, tile: Tile) -> Callable[[LoopStep], object] | None:
         """Return what is called with the steps of a tile."""
@@ -183,12 +235,23 @@ class _Watch:
         overview, on_step = self._overview, self._on_step
 
         def show(step: LoopStep) -> bool:
-            if not self._ended:
+            if not self.ended:
                 overview.put(step, tile.support)
-                self._ended = on_step(overview.seen(_mean_history([*self._histories, step.chi_square]))) is False
-            return not self._ended
+                self.ended = on_step(overview.seen(_mean_history([*self._histories, step.chi_square]))) is False
+            return not self.ended
 
         return show
+
+    def show(self, tile: Tile, answer: Estimate, channels: Channels) -> None:
+        """Show a tile that a worker has solved and that was noted; its steps are seen by nobody."""
+        if self._overview is None or self._on_step is None or self.ended:
+            return
+        from napari_sem4d.reconstruction.loop import LoopStep
+
+        gain, offset = (v.astype(np.float32)[:, None, None] for v in (channels.gain, channels.offset))
+        step = LoopStep(answer.height_nm, answer.signals * gain + offset, answer.brightness, ())
+        self._overview.put(step, tile.support)
+        self.ended = self._on_step(self._overview.seen(_mean_history(self._histories))) is False
 
     def note(self, answer: Estimate) -> None:
         """Take down how the loop of a tile has ended."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.specimen import Specimen
-from napari_sem4d.physics.jobs import in_order, spread
+from napari_sem4d.physics.jobs import spread
 from napari_sem4d.physics.materials import Material, find_material
 from napari_sem4d.physics.montecarlo.checkpoint import Checkpoint, fingerprint
 from napari_sem4d.physics.montecarlo.replay import walk_rows
@@ -48,8 +48,8 @@ def run_montecarlo(
     """Send electrons into every pixel of a specimen and hand those that leave to the tallies.
 
     The run goes in passes with a fresh library of paths each, so that memory stays bounded and neighbouring pixels
-    hardly ever share a path. The same seed gives the same result whatever the number of threads. When
-    :data:`napari_sem4d.model.limits.LIMITS` allows workers, they do the passes; sums then differ by rounding.
+    hardly ever share a path. The same seed gives the same result whatever the number of threads, or of the workers
+    that do the passes when :data:`napari_sem4d.model.limits.LIMITS` allows some.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def run_montecarlo(
             specimen.height_nm, specimen.interface_nm, specimen.pixel_size_nm, materials, energy_kev, lowest,
             beam_fwhm_nm, *beam, seed, shares, paths, *(t.kept for t in stored),
         )  # fmt: skip
-        store = Checkpoint(checkpoint, fingerprint(inputs), [array for t in stored for array in t.sums])
+        store = Checkpoint(checkpoint, fingerprint(inputs), _sums(stored))
     done = store.load() if store is not None else 0
     counter = _Counter(electrons_per_pixel * rows * columns, sum(shares[:done]) * rows * columns, progress)
     made = _Passes(
         surface, interface, materials, energy_kev, lowest, paths, specimen.pixel_size_nm, beam_px, beam, seed, shares
     )
-    if LIMITS.is_spread and len(shares) - done > 1 and all(isinstance(tally, StoredTally) for tally in tallies):
-        _spread(made, done, _storable(tallies), counter, store, should_stop)
+    if len(shares) > 1 and all(isinstance(tally, StoredTally) for tally in tallies):
+        _add_passes(made, done, _storable(tallies), counter, store, should_stop)
     else:
         for index in range(done, len(shares)):
             made.send(index, tallies, counter, should_stop)
@@ -195,7 +195,7 @@ class _Passes:
         for_each_batch(rows, send, should_stop, max(1, _ELECTRONS_PER_BATCH // (electrons * columns)))
 
 
-def _spread(
+def _add_passes(
     made: _Passes,
     done: int,
     tallies: Sequence[StoredTally],
@@ -203,24 +203,41 @@ def _spread(
     store: Checkpoint | None,
     should_stop: Callable[[], bool] | None,
 ) -> None:
-    """Let workers do the passes and add up their sums in order, so that the result is the same whoever was quicker."""
-    empty = copy.deepcopy(tallies)
-    for tally in empty:
-        for array in tally.sums:
-            array[...] = 0
+    """Add up the sums of the passes in order, here or on workers: the result does not depend on who made them."""
+    one = copy.deepcopy(tallies)
+    left = len(made.shares) - done
 
     def add(number: int, sums: Sequence[NDArray[np.generic]]) -> None:
-        own = [array for tally in tallies for array in tally.sums]
-        for array, more in zip(own, sums, strict=True):
+        for array, more in zip(_sums(tallies), sums, strict=True):
             np.add(array, more, out=array)
-        counter.add(made.shares[done + number] * made.surface[0].size)
         if store is not None:
             store.save(done + number + 1)
 
+    if not (LIMITS.is_spread and left > 1):
+        for number in range(left):
+            _empty(one)
+            made.send(done + number, one, counter, should_stop)
+            add(number, _sums(one))
+        return
+
+    def add_and_tell(number: int, sums: Sequence[NDArray[np.generic]]) -> None:
+        add(number, sums)
+        counter.add(made.shares[done + number] * made.surface[0].size)
+
+    _empty(one)
     spread(
-        _sums_of_pass, len(made.shares) - done, lambda number: (made, done + number, empty), in_order(add),
-        should_stop=should_stop,
+        _sums_of_pass, left, lambda number: (made, done + number, one), add_and_tell, in_order=True,
+        result_bytes=float(sum(array.nbytes for array in _sums(one))), should_stop=should_stop,
     )  # fmt: skip
+
+
+def _sums(tallies: Sequence[StoredTally]) -> list[NDArray[np.generic]]:
+    return [array for tally in tallies for array in tally.sums]
+
+
+def _empty(tallies: Sequence[StoredTally]) -> None:
+    for array in _sums(tallies):
+        array[...] = 0
 
 
 def _sums_of_pass(job: tuple[_Passes, int, Sequence[StoredTally]]) -> list[NDArray[np.generic]]:
@@ -228,7 +245,7 @@ def _sums_of_pass(job: tuple[_Passes, int, Sequence[StoredTally]]) -> list[NDArr
     made, index, tallies = job
     own = copy.deepcopy(tallies)  # a worker in the same process may have got the very same
     made.send(index, own, _Counter(1, 0, None), None)
-    return [array for tally in own for array in tally.sums]
+    return _sums(own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
