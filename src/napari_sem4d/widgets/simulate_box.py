@@ -32,15 +32,15 @@ from napari_sem4d.viewer.simulate_view import Look
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.fold import Fold
-from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.message import plain_tip, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _ESTIMATE_AFTER_MS = 600  # without another change of the order
 _LOOKS: dict[Look, tuple[str, str]] = {
     "simulated": ("&Simulated", "The simulated image of the segment"),
     "measured": ("&Measured", "The image of the segment in the open scan, with the same contrast"),
-    "beside": ("S&ide by side", "The measured image left, the simulated one right"),
-    "heights": ("&Map", "The heights that were simulated"),
+    "beside": ("Side &by side", "The measured image left, the simulated one right"),
+    "heights": ("M&ap", "The heights that were simulated"),
 }
 
 
@@ -115,12 +115,12 @@ class SimulateBox(Fold):
         form.setColumnStretch(1, 1)
         for row, (text, field, part) in enumerate(
             (
-                ("&Heights", self.layer_box, which),
+                ("Hei&ghts", self.layer_box, which),
                 ("", self.note, self.note),
                 ("", self.join_box, self.join_box),
-                ("En&gine", self.engine_box, self.engine_box),
+                ("&Engine", self.engine_box, self.engine_box),
                 ("", self.engine_use, self.engine_use),
-                ("Electrons a &pixel", self.dose_edit, self.dose_edit),
+                ("Electrons a pi&xel", self.dose_edit, self.dose_edit),
                 ("Random see&d", self.seed_box, self.seed_box),
             )
         ):
@@ -227,7 +227,9 @@ class SimulateBox(Fold):
             self.layer_box.clear()
             for layer in layers:
                 self.layer_box.addItem(layer.name)
-                self.layer_box.setItemData(self.layer_box.count() - 1, layer.name, Qt.ItemDataRole.ToolTipRole)
+                self.layer_box.setItemData(
+                    self.layer_box.count() - 1, plain_tip(layer.name), Qt.ItemDataRole.ToolTipRole
+                )
             if self._view.layer is not None:
                 self.layer_box.setCurrentIndex(layers.index(self._view.layer))
         self.layer_box.setEnabled(bool(layers))
