@@ -36,14 +36,15 @@ def z_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
 
 
 def z_labels(ticks: NDArray[np.float64], apart: float, unit: str) -> tuple[NDArray[np.float64], list[str]]:
-    """Return heights and words of the numbers beside ticks, of which none is nearer to the next than ``apart``.
+    """Return heights and words of the labels of ticks, none of them nearer to the next than ``apart``.
 
-    On a scale too low for all of them the ends have a number, on a still lower one both stand in one.
+    The unit stands above the numbers. On a scale too low for all of them the ends have a number; on a still lower one
+    a single label below it says both.
     """
     if ticks[-1] - ticks[0] < apart:
-        return np.array([(ticks[0] + ticks[-1]) / 2]), [f"{ticks[0]:g} to {ticks[-1]:g} {unit}"]
+        return np.array([ticks[0] - apart]), [f"{ticks[0]:g} to {ticks[-1]:g} {unit}"]
     some = ticks if ticks[1] - ticks[0] >= apart else ticks[[0, -1]]
-    return some, [*(f"{tick:g}" for tick in some[:-1]), f"{some[-1]:g} {unit}"]
+    return np.append(some, some[-1] + apart), [*(f"{tick:g}" for tick in some), unit]
 
 
 def _multiples(low: float, high: float, step: float) -> NDArray[np.float64]:
@@ -113,7 +114,8 @@ class ZAxis:
         self.lines.data = np.array(strokes)
         self.lines.edge_width = width_nm * _LINE_WIDTH
         places, names = z_labels(ticks, apart, unit)
-        letters = np.array([len(name) for name in names])
-        beside = left - length - (1 + letters / 2) * width_nm * _LETTER_WIDTH  # they are centred there
+        beside = np.full_like(places, left)
+        if len(names) > 1:  # centred where they end before the ticks
+            beside -= length + (1 + np.array([len(name) for name in names])) / 2 * width_nm * _LETTER_WIDTH
         self.numbers.data = np.column_stack([places * stretch, np.full_like(places, near), beside])
         self.numbers.text = {"string": names, **_LETTERS}

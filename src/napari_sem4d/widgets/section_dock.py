@@ -116,7 +116,8 @@ class SectionDock(QWidget):
             lines += [
                 f"1: {_height_words(left, left_sigma, unit)} at {length_text(first)}",
                 f"2: {_height_words(right, right_sigma, unit)} at {length_text(second)}",
-                f"<b>Step {figure_text(step)}</b> over {length_text(abs(second - first))}",
+                f"<b>Step {figure_text(step)}</b>"
+                + ("" if math.isnan(step.value) else f" over {length_text(abs(second - first))}"),
             ]
         self.plot.show_cursors(self._cursors, heights)
         self.words.setText("<br>".join(lines))

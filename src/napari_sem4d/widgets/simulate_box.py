@@ -36,6 +36,7 @@ from napari_sem4d.widgets.message import plain_tip, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _ESTIMATE_AFTER_MS = 600  # without another change of the order
+_NAME_PX = 190  # of the name of a layer: more is cut by the list
 _LOOKS: dict[Look, tuple[str, str]] = {
     "simulated": ("&Simulated", "The simulated image of the segment"),
     "measured": ("&Measured", "The image of the segment in the open scan, with the same contrast"),
@@ -223,13 +224,12 @@ class SimulateBox(Fold):
         layers = self._view.candidates()
         if self._view.layer not in layers:
             self._view.layer = layers[0] if layers else None
+        fits = self.layer_box.fontMetrics()
         with QSignalBlocker(self.layer_box):
             self.layer_box.clear()
-            for layer in layers:
-                self.layer_box.addItem(layer.name)
-                self.layer_box.setItemData(
-                    self.layer_box.count() - 1, plain_tip(layer.name), Qt.ItemDataRole.ToolTipRole
-                )
+            for index, layer in enumerate(layers):
+                self.layer_box.addItem(fits.elidedText(layer.name, Qt.TextElideMode.ElideMiddle, _NAME_PX))
+                self.layer_box.setItemData(index, plain_tip(layer.name), Qt.ItemDataRole.ToolTipRole)
             if self._view.layer is not None:
                 self.layer_box.setCurrentIndex(layers.index(self._view.layer))
         self.layer_box.setEnabled(bool(layers))
