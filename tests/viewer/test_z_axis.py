@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sem4d.model.mesh import height_mesh
-from napari_sem4d.viewer.z_axis import ZAxis, z_ticks
+from napari_sem4d.viewer.z_axis import ZAxis, z_labels, z_ticks
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
@@ -29,12 +29,28 @@ def test_the_scale_is_as_high_as_the_stretched_surface_and_says_true_heights() -
     for stretch in (1.0, 5.0):
         axis.stand_by(mesh, (200.0, 400.0), 800.0, stretch, "nm")
         start, way = axis.lines.data[0]
-        numbers = [float(text.removesuffix(" nm")) for text in axis.numbers.text.values]
+        *numbers, unit = axis.numbers.text.values
+        assert unit == "nm"
         np.testing.assert_allclose((start[0], start[0] + way[0]), np.array([-100.0, 250.0]) * stretch)
-        np.testing.assert_allclose(axis.numbers.data[:, 0], np.array(numbers) * stretch)
+        np.testing.assert_allclose(axis.numbers.data[:-1, 0], np.array(numbers, float) * stretch)
+        assert axis.numbers.data[-1, 0] > axis.numbers.data[-2, 0]  # the unit stands above
+        assert (axis.numbers.data[:, 2] < start[2]).all()
         assert start[2] < 400.0  # to the left of the surface
         assert start[1] == pytest.approx(200.0 + 29 * 20.0)  # at its near edge
-    assert axis.numbers.text.values[-1].endswith("nm")
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (1000.0, ["-4000", "-2000", "0", "2000", "nm"]),
+        (2500.0, ["-4000", "2000", "nm"]),  # every number would lie over the next
+        (9000.0, ["-4000 to 2000 nm"]),  # the whole scale is no higher than a number
+    ],
+)
+def test_numbers_do_not_lie_over_each_other(apart: float, words: list[str]) -> None:
+    places, names = z_labels(np.array([-4000.0, -2000.0, 0.0, 2000.0]), apart, "nm")
+    assert names == words
+    assert (np.diff(places) >= apart).all()
 
 
 def test_a_surface_without_heights_has_no_scale_to_move() -> None:

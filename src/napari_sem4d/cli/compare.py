@@ -42,6 +42,17 @@ class Compared:
         return {**names, **self.found.summary()}
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What was said of all pairs: place by hand, mirrored or not, tip, jumped lines, bending."""
+
+    start: tuple[float, float, float] | None
+    mirror: bool
+    tip: Tip | Any
+    line_steps: bool
+    distortion: bool | None
+
+
 def compare(
     height: Annotated[
         Path,
@@ -99,24 +110,50 @@ def compare(
     Two folders: files of the same name, whatever their endings, are compared. Fails when the place of a reference is
     not to be trusted; the figures are printed and written all the same.
     """
-    from napari_sem4d.io.heights import read_height
-    from napari_sem4d.metrology.comparison import compare as compare_heights
-
-    felt = _tip(tip)
     pairs = _pairs(height, reference)
     sources = [path for pair in pairs for path in pair]
     if output is not None:
         check_target(output, tuple(WRITERS), sources)
     if report is not None:
         check_target(report, REPORT_SUFFIXES, sources)
+    how = _How(start, mirror, _tip(tip), line_steps, distortion)
+    done, failed = _compare_all(pairs, how)
+    if done:
+        _write_files(done, output, report)
+    if len(pairs) == 1:
+        _print_figures(done[0].found, done[0].result.unit)
+    else:
+        _print_table(done)
+    for path in (output, report):
+        if path is not None and done:
+            terminal.result(f"wrote {path}")
+    for pair in done:
+        if pair.result.unit != "nm":
+            terminal.warning(
+                f"the heights of {pair.height} are in {pair.result.unit}: the z-gain says how many of them are 1 nm"
+            )
+    _fail_if_doubtful(done, failed)
+
+
+def _compare_all(pairs: Sequence[tuple[Path, Path]], how: _How) -> tuple[list[Compared], list[str]]:
+    """Compare the files of every pair; returns what was found, and of several pairs why others could not be compared.
+
+    Raises
+    ------
+    InputError
+        When it is one pair and cannot be compared.
+    """
+    from napari_sem4d.io.heights import read_height
+    from napari_sem4d.metrology.comparison import compare as compare_heights
+
     done, failed = [], []
     for map_path, afm_path in pairs:
         try:
             result, afm = read_height(map_path), read_height(afm_path)
             with terminal.progress_bar("Comparing" if len(pairs) == 1 else f"Comparing {map_path.name}") as progress:
                 found = compare_heights(
-                    result, afm, start=_start(start, result, afm), mirror=mirror, tip=felt, line_steps=line_steps,
-                    distortion=distortion, progress=progress,
+                    result, afm, start=_start(how.start, result, afm), mirror=how.mirror, tip=how.tip,
+                    line_steps=how.line_steps, distortion=how.distortion, progress=progress,
                 )  # fmt: skip
         except InputError as error:
             if len(pairs) == 1:
@@ -124,25 +161,15 @@ def compare(
             failed.append(str(error))
             continue
         done.append(Compared(map_path, afm_path, result, afm, found))
-    if output is not None and done:
+    return done, failed
+
+
+def _write_files(done: Sequence[Compared], output: Path | None, report: Path | None) -> None:
+    if output is not None:
         write_all([(output, lambda path: WRITERS[output.suffix.lower()](path, done))])
-    if report is not None and done:
+    if report is not None:
         with terminal.progress_bar("Writing the report") as progress:
             write_all([(report, lambda path: _write_report(done, path, progress))])
-    if len(pairs) == 1:
-        _print_figures(done[0].found, done[0].result.unit)
-    else:
-        _print_table(done)
-    if output is not None and done:
-        terminal.result(f"wrote {output}")
-    if report is not None and done:
-        terminal.result(f"wrote {report}")
-    for pair in done:
-        if pair.result.unit != "nm":
-            terminal.warning(
-                f"the heights of {pair.height} are in {pair.result.unit}: the z-gain says how many of them are 1 nm"
-            )
-    _fail_if_doubtful(done, failed)
 
 
 def _write_json(path: Path, done: Sequence[Compared]) -> None:

@@ -51,7 +51,7 @@ class Reading:
         sure = f" ± {self.sigma:.2g}" if math.isfinite(self.sigma) else ""
         parts = [f"{place}: {self.height:.4g}{sure} {self.unit}"]
         if math.isfinite(self.tilt_deg):
-            side = f" towards {self.azimuth_deg:.0f}°" if math.isfinite(self.azimuth_deg) else ""
+            side = f" towards {round(self.azimuth_deg) % 360}°" if math.isfinite(self.azimuth_deg) else ""
             # angles of heights in arbitrary units would be arbitrary, too; the side is not
             slope = f"slope {self.tilt_deg:.1f}°" if self.unit == "nm" else "falls"
             parts.append(f"{slope}{side}" if self.unit == "nm" or side else "level")

@@ -17,6 +17,7 @@ _COLOR = MAGENTA  # seen on dark and light, and in no map of ours
 _COARSER = (2.0, 2.5, 4.0, 5.0, 10.0, 20.0)  # times the finest step; only those that are round count
 _MOST_TICKS, _SHARE_OF_WIDTH = 6, 0.055  # numbers closer to each other would overlap
 _LINE_WIDTH, _TICK_LENGTH = 1 / 250, 1 / 40  # of the width of the map
+_LETTER_WIDTH = 1 / 50  # of the width of the map, about, when all of it is seen
 _LETTERS = {"size": 10, "color": _COLOR, "anchor": "center"}
 
 
@@ -32,6 +33,18 @@ def z_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
         if float(f"{step:e}".partition("e")[0]) in (1.0, 2.0, 5.0):
             ticks = coarser
     return ticks
+
+
+def z_labels(ticks: NDArray[np.float64], apart: float, unit: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Return heights and words of the labels of ticks, none of them nearer to the next than ``apart``.
+
+    The unit stands above the numbers. On a scale too low for all of them the ends have a number; on a still lower one
+    a single label below it says both.
+    """
+    if ticks[-1] - ticks[0] < apart:
+        return np.array([ticks[0] - apart]), [f"{ticks[0]:g} to {ticks[-1]:g} {unit}"]
+    some = ticks if ticks[1] - ticks[0] >= apart else ticks[[0, -1]]
+    return np.append(some, some[-1] + apart), [*(f"{tick:g}" for tick in some), unit]
 
 
 def _multiples(low: float, high: float, step: float) -> NDArray[np.float64]:
@@ -89,8 +102,8 @@ class ZAxis:
         if not len(mesh.vertices):
             return
         low, high = float(mesh.heights.min()), float(mesh.heights.max())
-        room = int((high - low) * stretch / (width_nm * _SHARE_OF_WIDTH))
-        ticks = z_ticks(low, high, min(room, _MOST_TICKS))
+        apart = width_nm * _SHARE_OF_WIDTH / stretch
+        ticks = z_ticks(low, high, min(int((high - low) / apart), _MOST_TICKS))
         length = width_nm * _TICK_LENGTH
         near = origin_nm[0] + float(mesh.vertices[:, 1].max())
         left = origin_nm[1] + float(mesh.vertices[:, 2].min()) - length
@@ -100,7 +113,9 @@ class ZAxis:
         strokes = [(ends[0], ends[1] - ends[0]), *((foot, np.array([0.0, 0.0, -length])) for foot in feet)]
         self.lines.data = np.array(strokes)
         self.lines.edge_width = width_nm * _LINE_WIDTH
-        names = [f"{tick:g}" for tick in ticks]
-        names[-1] += f" {unit}"
-        self.numbers.data = feet - np.array([0.0, 0.0, 2.6 * length])
+        places, names = z_labels(ticks, apart, unit)
+        beside = np.full_like(places, left)
+        if len(names) > 1:  # centred where they end before the ticks
+            beside -= length + (1 + np.array([len(name) for name in names])) / 2 * width_nm * _LETTER_WIDTH
+        self.numbers.data = np.column_stack([places * stretch, np.full_like(places, near), beside])
         self.numbers.text = {"string": names, **_LETTERS}

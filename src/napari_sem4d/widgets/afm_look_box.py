@@ -14,10 +14,10 @@ from napari_sem4d.widgets.alive import follow
 
 _LOOKS: tuple[tuple[Look, str, str], ...] = (
     ("blend", "&Blend", "The AFM over the map, as opaque as the slider says"),
-    ("blink", "Blin&k", "AFM and map in turn at the same place: what moves does not agree"),
-    ("swipe", "S&wipe", "The map left of the divider, the AFM right of it; drag the divider on the canvas"),
+    ("blink", "Bl&ink", "AFM and map in turn at the same place: what moves does not agree"),
+    ("swipe", "&Swipe", "The map left of the divider, the AFM right of it; drag the divider on the canvas"),
     ("difference", "&Difference", "Map minus AFM"),
-    ("drape", "3D with A&FM", "The surface of the map in the colours of the AFM's height"),
+    ("drape", "3D with AF&M", "The surface of the map in the colours of the AFM's height"),
     ("drape difference", "3D with diff&erence", "The surface of the map in the colours of map minus AFM"),
 )
 _COLUMNS = 3

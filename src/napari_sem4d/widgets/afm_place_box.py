@@ -44,10 +44,10 @@ class AfmPlaceBox(QWidget):
         self.refresh()
 
     def _search_row(self) -> QHBoxLayout:
-        self.find_button = QPushButton("&Find automatically")
+        self.find_button = QPushButton("Fi&nd automatically")
         self.find_button.setToolTip("Search the place at all turns, refine it, and compare the heights")
         self.find_button.clicked.connect(self._bench.find)
-        self.refine_button = QPushButton("Refine from &here")
+        self.refine_button = QPushButton("Refine fr&om here")
         self.refine_button.setToolTip("Begin at the place where the AFM lies now, refine it, and compare the heights")
         self.refine_button.clicked.connect(self._bench.refine)
         row = QHBoxLayout()
@@ -56,11 +56,11 @@ class AfmPlaceBox(QWidget):
         return row
 
     def _hand_row(self) -> QHBoxLayout:
-        self.move_button = QPushButton("&Move by mouse")
+        self.move_button = QPushButton("Move b&y mouse")
         self.move_button.setCheckable(True)
         self.move_button.setToolTip("Drag the AFM on the canvas; the knob above its frame turns it")
         self.move_button.clicked.connect(self._bench.move_by_hand)
-        self.pairs_button = QPushButton("Three &pairs")
+        self.pairs_button = QPushButton("&Three pairs")
         self.pairs_button.setCheckable(True)
         self.pairs_button.setToolTip("Click the same three places on the map and on the AFM beside it")
         self.pairs_button.clicked.connect(self._pair)

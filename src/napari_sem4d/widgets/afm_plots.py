@@ -67,7 +67,7 @@ class AfmPlots(QWidget):
             self.plot_box.addItem(label, key)
             self.plot_box.setItemData(self.plot_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.plot_box.currentIndexChanged.connect(self._draw)
-        self.line_button = QPushButton("Draw the &line")
+        self.line_button = QPushButton("Draw the line")
         self.line_button.setToolTip("Draw on the map the line along which both heights are plotted")
         self.line_button.clicked.connect(self._bench.draw_line)
         self.plot = pg.PlotWidget(background=None, enableMenu=False)

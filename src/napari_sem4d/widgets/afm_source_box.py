@@ -48,7 +48,7 @@ class AfmSourceBox(QWidget):
         self.open_button = QPushButton("Open &AFM file…")
         self.open_button.setToolTip("A height map of the same place; it can be dropped here, too")
         self.open_button.clicked.connect(self._choose_file)
-        self.layer_button = QPushButton("Use selected la&yer")
+        self.layer_button = QPushButton("Use selected layer")
         self.layer_button.setToolTip("Take the image layer that is selected in the layer list as AFM map")
         self.layer_button.clicked.connect(self._bench.use_layer)
         self.remove_button = QPushButton("✕")

@@ -77,7 +77,7 @@ class AfmVerdictBox(QWidget):
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(1, 1)
         self.rule = sentence(f"The light. {LIGHT_RULE[:1].upper()}{LIGHT_RULE[1:]}.")
-        self.copy_button = QPushButton("Copy &table")
+        self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("To the clipboard, for a spreadsheet")
         self.copy_button.clicked.connect(self._copy)
         body.addLayout(self._grid)
@@ -89,7 +89,7 @@ class AfmVerdictBox(QWidget):
         row = QWidget()
         layout = QHBoxLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.use_button = QPushButton("&Use the AFM's z scale")
+        self.use_button = QPushButton("Use the AFM's &z scale")
         self.use_button.setToolTip(
             "Put the z-gain into the setup as a calibration and reconstruct: heights then count in the AFM's nm"
         )

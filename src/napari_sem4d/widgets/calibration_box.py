@@ -85,7 +85,7 @@ class CalibrationBox(Fold):
         self.files_button.setToolTip("Choose the images of all segments in one go")
         self.files_button.clicked.connect(self._choose_files)
         self.marked = sentence()
-        self.measure_button = QPushButton("&Measure")
+        self.measure_button = QPushButton("Measure")
         self.measure_button.setToolTip("Measure the reference; nothing is changed yet")
         self.measure_button.clicked.connect(self._workbench.measuring.measure_reference)
         self.use_button = QPushButton()
@@ -140,7 +140,7 @@ class CalibrationBox(Fold):
         ready = has_result if kind.on_map else session.series is not None and not session.obstacle()
         ready = ready and not reference.lacking and all(place in session.marks for place in kind.places)
         self.measure_button.setEnabled(ready and not self._workbench.busy)
-        self.use_button.setText("&Use" if kind.is_flat else "&Use and reconstruct")
+        self.use_button.setText("Use" if kind.is_flat else "Use and reconstruct")
         self.use_button.setEnabled(session.found is not None)
         self.found.setText(session.found.words if session.found is not None else "")
         if session.found is not None and self.found.isHidden():

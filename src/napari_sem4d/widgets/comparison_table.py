@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 from napari_sem4d.session.run_comparison import difference_rows
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
-from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.message import plain_tip, sentence
 
 _ROW_HEIGHT = 23
 _HEADERS = ("Run", "Roughness", "± 1 σ", "z-gain", "Difference")
@@ -76,7 +76,7 @@ class ComparisonTable(QWidget):
         for row, texts in enumerate(rows):
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(comparison.runs[row].obstacle or comparison.runs[row].run.label)
+                item.setToolTip(plain_tip(comparison.runs[row].obstacle or comparison.runs[row].run.label))
                 self.table.setItem(row, column, item)
         height = self.table.horizontalHeader().sizeHint().height() + len(rows) * _ROW_HEIGHT
         self.table.setFixedHeight(height + 2 * self.table.frameWidth() + 2)

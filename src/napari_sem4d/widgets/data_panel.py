@@ -208,7 +208,7 @@ def _summary(series: SemSeries) -> str:
         for text in (
             metadata.detector or "",
             f"{metadata.beam_energy_kev:g} keV" if metadata.beam_energy_kev is not None else "",
-            f"WD {metadata.working_distance_mm:g} mm" if metadata.working_distance_mm is not None else "",
+            f"WD {metadata.working_distance_mm:.4g} mm" if metadata.working_distance_mm is not None else "",
         )
         if text
     )

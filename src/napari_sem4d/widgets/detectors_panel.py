@@ -122,13 +122,13 @@ class DetectorsPanel(QWidget):
 
     def _drawings(self) -> QVBoxLayout:
         self.from_side, self.from_below = ColumnFromSide(), ColumnFromBelow()
-        self.plane_box = QCheckBox("Move the whole &plane")
+        self.plane_box = QCheckBox("M&ove the whole plane")
         self.plane_box.setObjectName("plane_box")
         self.plane_box.setToolTip(
             "Turn or resize all segments of a plane together: usually the whole detector is turned. The same as "
             "holding Ctrl or Shift while dragging."
         )
-        self.canvas_box = QCheckBox("In the 3D &canvas")
+        self.canvas_box = QCheckBox("I&n the 3D canvas")
         self.canvas_box.setObjectName("canvas_box")
         self.canvas_box.setToolTip(
             "Show the segments above the surface, with the cones into which the electrons leave. As directions on a "

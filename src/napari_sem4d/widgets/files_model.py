@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QModelIndex, Qt, Signal
 
+from napari_sem4d.widgets.message import plain_tip
 from napari_sem4d.widgets.titled_model import TitledModel
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ class FilesModel(TitledModel):
             page = f" [{entry.page + 1}]" if entry.page else ""
             return (f"{entry.path.name}{page}", entry.channel, str(entry.time_index + 1), None)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{entry.path}, page {entry.page + 1}" if index.column() == FILE else _COLUMNS[index.column()][1]
+            return (
+                plain_tip(f"{entry.path}, page {entry.page + 1}")
+                if index.column() == FILE
+                else _COLUMNS[index.column()][1]
+            )
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

@@ -18,7 +18,7 @@ from napari_sem4d.viewer.detail_layers import DIVERGING
 from napari_sem4d.viewer.live_prediction import LivePrediction
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
-from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.message import plain_tip, sentence
 
 _ROWS = ("measured", "predicted", "residual")
 _LARGEST_PX, _SMALLEST_PX = 66, 28
@@ -134,7 +134,7 @@ class LiveBox(QWidget):
                 image = QLabel()
                 image.setFixedSize(side, side)
                 image.setAlignment(Qt.AlignmentFlag.AlignCenter)
-                image.setToolTip(f"{name}: {_TIPS[kind][:1].lower()}{_TIPS[kind][1:]}")
+                image.setToolTip(plain_tip(f"{name}: {_TIPS[kind][:1].lower()}{_TIPS[kind][1:]}"))
                 image.setAccessibleName(f"{name} {kind}")
                 self.images[name, kind] = image
                 self._grid.addWidget(image, row, column + 1, Qt.AlignmentFlag.AlignHCenter)

@@ -63,10 +63,10 @@ class LookBox(Fold):
         form = QFormLayout(self.body)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(self._label("L&ook", self._look_row()), self._looks)
+        form.addRow(self._label("Look", self._look_row()), self._looks)
         self.wheel = OrientationKey()
         form.addRow("", self.wheel)
-        self.doubts_label = sentence()
+        self.doubts_label = sentence(rich=True)
         self.doubts_label.setObjectName("doubts_key")
         self.doubts_label.setToolTip("What the colours of doubtful pixels mean, and the share of the map they take")
         self.doubts_label.hide()
@@ -95,7 +95,7 @@ class LookBox(Fold):
         self.look_combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.look_combo.setToolTip("What the colours of map and surface are; arrow keys go through all of them")
         self.look_combo.currentIndexChanged.connect(self._choose)
-        self.mask_button = QPushButton("Do&ubtful pixels")
+        self.mask_button = QPushButton("Dou&btful pixels")
         self.mask_button.setCheckable(True)
         self.mask_button.setToolTip("Pixels whose height should not be believed; the status bar says why")
         self.mask_button.clicked.connect(self._switch_mask)
@@ -175,7 +175,7 @@ class LookBox(Fold):
         self.z_axis_check.setToolTip("A scale of true heights beside the surface")
         self.z_axis_check.toggled.connect(lambda checked: self._looking.choose(z_axis=checked))
         row = QHBoxLayout()
-        self.anaglyph_button = QPushButton("Red-cyan &picture")
+        self.anaglyph_button = QPushButton("Red-cyan picture")
         self.anaglyph_button.setObjectName("anaglyph_button")
         self.anaglyph_button.setToolTip("Picture of the surface for glasses with a red left eye (anaglyph)")
         self.anaglyph_button.clicked.connect(self._take_anaglyph)
@@ -248,7 +248,7 @@ class LookBox(Fold):
         self.wheel.setVisible(is_wanted)
         run = self._workbench.shown_run
         if is_wanted and look is not None and run is not None:
-            self.wheel.show_tilt(f"{look.limits[1]:g}°" if unit_of(run) == "nm" else "steepest")
+            self.wheel.show_tilt(f"{look.limits[1]:g}° steep" if unit_of(run) == "nm" else "the steepest")
 
     def _take_anaglyph(self) -> None:
         view = self._workbench.result
@@ -342,7 +342,7 @@ class OrientationKey(QWidget):
         painter.drawText(0, middle, "180°")
         painter.drawText(half - metrics.horizontalAdvance("270°") // 2, self.height() - metrics.descent(), "270°")
         beside = left + _WHEEL_PX + 4 + metrics.horizontalAdvance("0°   ")
-        words = ("Falls to this side", "Middle: level", f"Rim: {self._tilt} steep")
+        words = ("Falls to this side", "Middle: level", f"Rim: {self._tilt}")
         for row, text in enumerate(words):
             painter.drawText(beside, middle + (row - 1) * metrics.height(), text)
         painter.end()

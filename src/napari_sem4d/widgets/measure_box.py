@@ -152,7 +152,7 @@ class MeasureBox(Fold):
         self.act_button = QPushButton()
         self.act_button.setToolTip("Use the tool on the shown height map")
         self.act_button.clicked.connect(self._workbench.measuring.use_tool)
-        self.undo_button = QPushButton("U&ndo levelling")
+        self.undo_button = QPushButton("Undo levelling")
         self.undo_button.setToolTip("Take the last levelling of the shown map back")
         self.undo_button.clicked.connect(self._workbench.measuring.undo_levelling)
         act = QHBoxLayout()

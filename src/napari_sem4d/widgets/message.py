@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 
-def sentence(text: str = "") -> QLabel:
-    """Return a label that wraps, can be copied from and takes no more height than it needs."""
+def sentence(text: str = "", *, rich: bool = False) -> QLabel:
+    """Return a label that wraps, can be copied from and takes no more height than it needs.
+
+    What a file says of itself, its name included, draws nothing and leads nowhere: only a ``rich`` label takes HTML.
+    """
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = label.sizePolicy()  # keeps its height-for-width, without which wrapped lines are cut
     policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)
     label.setSizePolicy(policy)
     return label
+
+
+def plain_tip(text: str) -> str:
+    """Return words with names from files as a tooltip that shows them letter by letter: Qt takes HTML for HTML."""
+    return f"<span>{escape(text)}</span>".replace("\n", "<br>") if "<" in text else text
 
 
 def heading(text: str) -> QLabel:
@@ -57,7 +67,5 @@ class Messages(QWidget):
             sign = QLabel(self._sign)
             sign.setAlignment(Qt.AlignmentFlag.AlignTop)
             self._grid.addWidget(sign, row, 0)
-            words = sentence(text)
-            words.setTextFormat(Qt.TextFormat.PlainText)  # what a file says of itself draws nothing and leads nowhere
-            self._grid.addWidget(words, row, 1)
+            self._grid.addWidget(sentence(text), row, 1)
         self.setVisible(bool(self.texts))

@@ -86,7 +86,7 @@ class ReconstructPanel(QWidget):
         self.refresh()
 
     def _level_rows(self) -> QVBoxLayout:
-        self.level_button = QPushButton("Draw &level area")
+        self.level_button = QPushButton("Draw level &area")
         self.level_button.setToolTip(
             "A place that you know to be level and bare: it gives the relative gains of the segments and the zero of "
             "the slopes. Without one the mean surface is taken as level. Each region has its own."
@@ -106,8 +106,8 @@ class ReconstructPanel(QWidget):
 
     def _scans_row(self) -> QWidget:
         self.scans_row = QWidget()
-        self.all_scans_button = QRadioButton("&All scans")
-        self.one_scan_button = QRadioButton("&Only the scan shown")
+        self.all_scans_button = QRadioButton("All scans")
+        self.one_scan_button = QRadioButton("Only the scan shown")
         self.all_scans_button.setToolTip("Reconstruct the whole series")
         self.one_scan_button.setToolTip("Reconstruct only the scan at which the time slider stands")
         self.all_scans_button.setChecked(True)

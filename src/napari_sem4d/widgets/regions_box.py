@@ -12,7 +12,7 @@ from napari_sem4d.viewer.drawn_areas import Form
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.list_table import ActionButton, ListTable
-from napari_sem4d.widgets.message import heading, sentence
+from napari_sem4d.widgets.message import heading, plain_tip, sentence
 from napari_sem4d.widgets.regions_model import NAME, RegionsModel, region_text
 
 _MOST_ROWS = 5
@@ -92,7 +92,7 @@ class RegionsBox(QWidget):
         return row
 
     def _queue_row(self) -> QWidget:
-        self.all_button = QPushButton("Reconstruct all re&gions")
+        self.all_button = QPushButton("Rec&onstruct all regions")
         self.all_button.setObjectName("all_regions_button")
         self.all_button.setToolTip("One after another, each with its own settings")
         self.all_button.clicked.connect(self._start_queue)
@@ -135,7 +135,7 @@ class RegionsBox(QWidget):
             action.setEnabled(active is not None)
         last = self._session.undo_list.last
         self.undo_action.setEnabled(bool(last))
-        self.undo_action.setToolTip(f"Undo {last or 'the last change'} (Ctrl+Z)")
+        self.undo_action.setToolTip(plain_tip(f"Undo {last or 'the last change'} (Ctrl+Z)"))
         self._show_queue()
 
     def _show_queue(self) -> None:

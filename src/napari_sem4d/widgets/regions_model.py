@@ -12,6 +12,7 @@ from napari_sem4d.session import Run, Session
 from napari_sem4d.session.areas import Area
 from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.regions import WHOLE_IMAGE, DrawnRegion
+from napari_sem4d.widgets.message import plain_tip
 from napari_sem4d.widgets.titled_model import TitledModel
 
 NAME, SIZE, RUNS, SIGMA, METHOD = range(5)
@@ -75,7 +76,7 @@ class RegionsModel(TitledModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return self._text(region_id, region, index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(region_id, region)
+            return plain_tip(self._tip(region_id, region))
         active = self._session.regions.active
         is_active = region_id == (0 if active is None else active.id)
         if role == Qt.ItemDataRole.FontRole and index.column() == NAME and is_active:

@@ -71,7 +71,7 @@ class ResultBox(QWidget):
         for button in (self.map_button, self.surface_button, self.compare_button):
             views.addButton(button)
             display.addWidget(button)
-        self.save_button = QPushButton("Save &heights…")
+        self.save_button = QPushButton("Save heights…")
         self.save_button.setToolTip("32-bit TIFF with pixel size and unit, or .npz with everything")
         self.save_button.clicked.connect(self._save)
         form = QFormLayout()

@@ -15,6 +15,7 @@ from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.comparison_table import ComparisonTable
 from napari_sem4d.widgets.fold import Fold
 from napari_sem4d.widgets.list_table import ActionButton, ListTable
+from napari_sem4d.widgets.message import plain_tip
 from napari_sem4d.widgets.runs_model import NAME, RunsModel
 
 _MOST_ROWS = 6
@@ -131,11 +132,11 @@ class RunsBox(QWidget):
         self.apply_action.setEnabled(one and self._session.series is not None)
         obstacle = obstacle_to_comparing(runs)
         self.compare_action.setEnabled(not obstacle)
-        self.compare_action.setToolTip(obstacle or f"{self.compare_action.statusTip()} (Ctrl+Shift+M)")
+        self.compare_action.setToolTip(plain_tip(obstacle) or f"{self.compare_action.statusTip()} (Ctrl+Shift+M)")
         self.delete_action.setEnabled(any(not run.is_running for run in runs))
         last = self._session.undo_list.last
         self.undo_action.setEnabled(bool(last))
-        self.undo_action.setToolTip(f"Undo {last or 'the last change'} (Ctrl+Z)")
+        self.undo_action.setToolTip(plain_tip(f"Undo {last or 'the last change'} (Ctrl+Z)"))
         self.free_action.setEnabled(self._session.undo_list.size > 0)
 
     def _fit(self) -> None:

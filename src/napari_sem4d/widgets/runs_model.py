@@ -13,6 +13,7 @@ from napari_sem4d.session import Run, Session
 from napari_sem4d.session.lengths import length_text
 from napari_sem4d.session.regions import WHOLE_IMAGE
 from napari_sem4d.session.remaining import duration_words
+from napari_sem4d.widgets.message import plain_tip
 from napari_sem4d.widgets.regions_model import region_text
 from napari_sem4d.widgets.titled_model import TitledModel
 
@@ -88,7 +89,7 @@ class RunsModel(TitledModel):
         if role == Qt.ItemDataRole.EditRole:
             return run.label
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _tip(run)
+            return plain_tip(_tip(run))
         if role == Qt.ItemDataRole.FontRole and index.column() == NAME and run.id == self._shown_id:
             font = QFont()
             font.setBold(True)

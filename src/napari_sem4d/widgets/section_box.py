@@ -46,12 +46,12 @@ class SectionBox(Fold):
         self._workbench = workbench
         self._looking = workbench.session.looking
         self.dock: Any = None
-        self.draw_button = QPushButton("Draw se&ctions")
+        self.draw_button = QPushButton("Draw sections")
         self.draw_button.setObjectName("draw_sections_button")
         self.draw_button.setCheckable(True)
         self.draw_button.setToolTip("Drag the mouse on the map: empty ground draws, a line or its end moves")
         self.draw_button.clicked.connect(self._draw)
-        self.plot_button = QPushButton("Show &plot")
+        self.plot_button = QPushButton("Show plot")
         self.plot_button.setToolTip("Open the plot below the map")
         self.plot_button.clicked.connect(self.open_plot)
         self.remove_button = QPushButton("Remove")

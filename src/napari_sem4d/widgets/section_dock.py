@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from pathlib import Path
 
@@ -42,11 +43,11 @@ class SectionDock(QWidget):
         self._looking = workbench.session.looking
         self.plot = SectionPlot()
         self.plot.cursors_moved.connect(self._take_cursors)
-        self.cursor_check = QCheckBox("&Two cursors")
+        self.cursor_check = QCheckBox("Two c&ursors")
         self.cursor_check.setObjectName("cursor_check")
         self.cursor_check.setToolTip("Read heights at two places of the bold section, and the step between them with σ")
         self.cursor_check.toggled.connect(self._switch_cursors)
-        self.words = sentence()
+        self.words = sentence(rich=True)
         self.words.setObjectName("section_words")
         self.words.setFixedWidth(_WORDS_WIDTH)
         self.save_button = QPushButton("Save plot…")
@@ -113,10 +114,10 @@ class SectionDock(QWidget):
             heights = left, right
             step = step_between(active.section, shown, first, second)
             lines += [
-                f"1: {left:.4g} ± {left_sigma:.2g} {unit} at {first:.4g} nm",
-                f"2: {right:.4g} ± {right_sigma:.2g} {unit} at {second:.4g} nm",
-                f"{abs(second - first):.4g} nm apart",
-                f"<b>Step {figure_text(step)}</b>",
+                f"1: {_height_words(left, left_sigma, unit)} at {length_text(first)}",
+                f"2: {_height_words(right, right_sigma, unit)} at {length_text(second)}",
+                f"<b>Step {figure_text(step)}</b>"
+                + ("" if math.isnan(step.value) else f" over {length_text(abs(second - first))}"),
             ]
         self.plot.show_cursors(self._cursors, heights)
         self.words.setText("<br>".join(lines))
@@ -164,3 +165,9 @@ class SectionDock(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.plot.render(painter, area)
         painter.end()
+
+
+def _height_words(height: float, sigma: float, unit: str) -> str:
+    if math.isnan(height):
+        return "no height"
+    return f"{height:.4g} ± {sigma:.2g} {unit}" if math.isfinite(sigma) else f"{height:.4g} {unit}"

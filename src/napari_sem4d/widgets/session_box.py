@@ -12,7 +12,7 @@ from napari_sem4d.session.store.folder import SUFFIX
 from napari_sem4d.session.store.unsaved import LeftBehind
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
-from napari_sem4d.widgets.message import Messages, sentence
+from napari_sem4d.widgets.message import Messages, plain_tip, sentence
 
 _MOST_OFFERS = 2
 
@@ -83,7 +83,6 @@ class SessionBox(QWidget):
 
     def _question(self) -> QWidget:
         self.in_use = sentence()
-        self.in_use.setTextFormat(Qt.TextFormat.PlainText)
         self.copy_button = _button(
             "Open a cop&y",
             "Read it as it was saved last; the copy has no name yet",
@@ -115,7 +114,9 @@ class SessionBox(QWidget):
         saving = self._saving
         name = saving.name or "Session without a name"
         self.name.setText(name)
-        self.name.setToolTip(str(saving.folder.path) if saving.folder is not None else "Not in any folder yet")
+        self.name.setToolTip(
+            plain_tip(str(saving.folder.path)) if saving.folder is not None else "Not in any folder yet"
+        )
         self.state.setText(_state_words(saving.is_saving, saving.has_changes, saving.failure, self._saved_words()))
         self.state.setToolTip(
             saving.failure
@@ -146,9 +147,7 @@ class SessionBox(QWidget):
         while (item := self.offers.takeAt(0)) is not None:
             item.widget().deleteLater()
         for offer in offers:
-            words = sentence()
-            words.setTextFormat(Qt.TextFormat.PlainText)
-            words.setText(offer.words)
+            words = sentence(offer.words)
             open_it = _button("Open", "Go on with it", partial(self._saving.open, offer.path))
             forget_it = _button("Forget", "Delete it for good", partial(self._saving.forget_offer, offer))
             self.offers.addWidget(_beside(words, open_it, forget_it))

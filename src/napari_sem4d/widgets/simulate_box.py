@@ -32,15 +32,16 @@ from napari_sem4d.viewer.simulate_view import Look
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.fold import Fold
-from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.message import plain_tip, sentence
 from napari_sem4d.widgets.number_edit import NumberEdit
 
 _ESTIMATE_AFTER_MS = 600  # without another change of the order
+_NAME_PX = 190  # of the name of a layer: more is cut by the list
 _LOOKS: dict[Look, tuple[str, str]] = {
     "simulated": ("&Simulated", "The simulated image of the segment"),
     "measured": ("&Measured", "The image of the segment in the open scan, with the same contrast"),
-    "beside": ("S&ide by side", "The measured image left, the simulated one right"),
-    "heights": ("&Map", "The heights that were simulated"),
+    "beside": ("Side &by side", "The measured image left, the simulated one right"),
+    "heights": ("M&ap", "The heights that were simulated"),
 }
 
 
@@ -115,12 +116,12 @@ class SimulateBox(Fold):
         form.setColumnStretch(1, 1)
         for row, (text, field, part) in enumerate(
             (
-                ("&Heights", self.layer_box, which),
+                ("Hei&ghts", self.layer_box, which),
                 ("", self.note, self.note),
                 ("", self.join_box, self.join_box),
-                ("En&gine", self.engine_box, self.engine_box),
+                ("&Engine", self.engine_box, self.engine_box),
                 ("", self.engine_use, self.engine_use),
-                ("Electrons a &pixel", self.dose_edit, self.dose_edit),
+                ("Electrons a pi&xel", self.dose_edit, self.dose_edit),
                 ("Random see&d", self.seed_box, self.seed_box),
             )
         ):
@@ -223,11 +224,12 @@ class SimulateBox(Fold):
         layers = self._view.candidates()
         if self._view.layer not in layers:
             self._view.layer = layers[0] if layers else None
+        fits = self.layer_box.fontMetrics()
         with QSignalBlocker(self.layer_box):
             self.layer_box.clear()
-            for layer in layers:
-                self.layer_box.addItem(layer.name)
-                self.layer_box.setItemData(self.layer_box.count() - 1, layer.name, Qt.ItemDataRole.ToolTipRole)
+            for index, layer in enumerate(layers):
+                self.layer_box.addItem(fits.elidedText(layer.name, Qt.TextElideMode.ElideMiddle, _NAME_PX))
+                self.layer_box.setItemData(index, plain_tip(layer.name), Qt.ItemDataRole.ToolTipRole)
             if self._view.layer is not None:
                 self.layer_box.setCurrentIndex(layers.index(self._view.layer))
         self.layer_box.setEnabled(bool(layers))

@@ -37,7 +37,7 @@ class StartRow(QWidget):
         self.start_box.activated.connect(self._choose)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Start &from", self.start_box)
+        form.addRow("Start from", self.start_box)
         follow(self, workbench.afm.afm.changed, self.refresh)
         follow(self, workbench.simulate.layers_changed, self.refresh)
         follow(self, self._session.series_changed, self.refresh)

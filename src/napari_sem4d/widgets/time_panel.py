@@ -81,7 +81,7 @@ class TimePanel(QWidget):
         self.refresh()
 
     def _play_row(self) -> QHBoxLayout:
-        self.play_button = QPushButton("&Play")
+        self.play_button = QPushButton("Pl&ay")
         self.play_button.setObjectName("play_button")
         self.play_button.setCheckable(True)
         self.play_button.setToolTip("Play the movie over and over, on the map or as a surface")
@@ -94,7 +94,7 @@ class TimePanel(QWidget):
         self.rate_edit.setSuffix(" /s")
         self.rate_edit.setToolTip("Frames per second, here and in a saved movie")
         self.rate_edit.valueChanged.connect(self._change_rate)
-        self.movie_button = QPushButton("Save mo&vie…")
+        self.movie_button = QPushButton("Save movi&e…")
         self.movie_button.setObjectName("save_movie_button")
         self.movie_button.setToolTip("Write every frame with colour bar, scale and time to an .mp4 or .gif file")
         self.movie_button.clicked.connect(self._save_movie)
@@ -121,7 +121,7 @@ class TimePanel(QWidget):
         for fold in FOLDS:
             self.fold_box.addItem("no symmetry" if fold == 1 else f"{fold}-fold", fold)
         self.fold_box.currentIndexChanged.connect(lambda: self._study.set_fold(self.fold_box.currentData()))
-        self.log_button = QPushButton("&Log…")
+        self.log_button = QPushButton("Lo&g…")
         self.log_button.setObjectName("log_button")
         self.log_button.setToolTip(
             "Open the log of the experiment (CSV: time, temperature, gas, current, a spectrometer line)"
@@ -131,7 +131,7 @@ class TimePanel(QWidget):
         self.read_button.setObjectName("read_off_button")
         self.read_button.setToolTip("Find objects and facets, follow them, measure rates and learn the law of growth")
         self.read_button.clicked.connect(self._bench.read_off)
-        self.foresee_button = QPushButton("&Foresee")
+        self.foresee_button = QPushButton("Fore&see")
         self.foresee_button.setObjectName("foresee_button")
         self.foresee_button.setToolTip(
             f"Learn the law of growth from these frames, and predict the next {COMING_FRAMES}"
@@ -144,7 +144,7 @@ class TimePanel(QWidget):
             edit.setFixedWidth(_FRAME_EDIT_WIDTH)
             edit.editingFinished.connect(self._change_span)
         first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
-        self.apart_box = QCheckBox("&apart")
+        self.apart_box = QCheckBox("apart")
         self.apart_box.setObjectName("apart_box")
         self.apart_box.setToolTip("Tell objects that touch apart; otherwise they merge into one")
         self.apart_box.toggled.connect(self._study.set_apart)
@@ -179,7 +179,7 @@ class TimePanel(QWidget):
         return self.table
 
     def _files_row(self) -> QHBoxLayout:
-        self.figures_button = QPushButton("Save &tables and figures…")
+        self.figures_button = QPushButton("Save ta&bles and figures…")
         self.figures_button.setObjectName("save_figures_button")
         self.figures_button.setToolTip("Write all tables as CSV and all figures as PNG and SVG into a folder")
         self.figures_button.clicked.connect(self._save_figures)
@@ -206,7 +206,9 @@ class TimePanel(QWidget):
             for edit, value in zip((self.since_edit, self.until_edit), self._study.law_span or (0, last), strict=True):
                 edit.setRange(0, last)
                 edit.setValue(value)
-        self.log_button.setText("&Log…" if self._study.log is None else f"&Log: {self._study.log.name}")
+        self.log_button.setText(
+            "Lo&g…" if self._study.log is None else f"Lo&g: {self._study.log.name.replace('&', '&&')}"
+        )
         self.plots.setVisible(found is not None)
         for widget in (self.found, self.objects_button, self.table, self.figures_button):
             widget.setVisible(found is not None)
@@ -264,7 +266,7 @@ class TimePanel(QWidget):
     def _show_playing(self, playing: bool) -> None:
         with QSignalBlocker(self.play_button):
             self.play_button.setChecked(playing)
-        self.play_button.setText("&Pause" if playing else "&Play")
+        self.play_button.setText("P&ause" if playing else "Pl&ay")
 
     def _open_log(self) -> None:
         name, _ = QFileDialog.getOpenFileName(

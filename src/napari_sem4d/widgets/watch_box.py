@@ -20,14 +20,14 @@ class WatchBox(QWidget):
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._live = workbench.live
-        self.folder_button = QPushButton("&Watch a folder…")
+        self.folder_button = QPushButton("Watch a fol&der…")
         self.folder_button.setObjectName("watch_folder_button")
         self.folder_button.setToolTip(
             "Reconstruct each scan that the microscope writes into a folder, or appends to a Zarr, as soon as it is "
             "complete; setup, method, region and level area are those of the open scan"
         )
         self.folder_button.clicked.connect(self._watch_folder)
-        self.stack_button = QPushButton("a stac&k…")
+        self.stack_button = QPushButton("a s&tack…")
         self.stack_button.setObjectName("watch_stack_button")
         self.stack_button.setToolTip("The same for a multi-page TIFF that grows")
         self.stack_button.clicked.connect(self._watch_stack)
