@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 
 from napari_sem4d import InputError, Tip
 from napari_sem4d.model.errors import Cancelled
@@ -27,21 +28,42 @@ def test_a_needle_shows_the_tip_upside_down() -> None:
     np.testing.assert_allclose(tip.dilate(needle, PIXEL_NM), np.maximum(shape, 0.0), atol=1e-3)
 
 
-def test_the_scan_is_the_grey_dilation() -> None:
-    tip, surface = Tip(60.0, 25.0), rough()
-    rows, columns = np.mgrid[-12:13, -12:13]
-    structure = -tip.height_nm(np.hypot(rows, columns) * PIXEL_NM)
-    expected = ndimage.grey_dilation(surface, structure=structure, mode="constant", cval=-1e6)
-    np.testing.assert_allclose(tip.dilate(surface, PIXEL_NM), expected, atol=1e-3)
+def test_the_scan_is_the_grey_dilation_between_the_pixels_too() -> None:
+    tip, surface, finer = Tip(60.0, 25.0), rough((40, 44)), 6
+    fine = surface.astype(np.float64)
+    for axis, count in enumerate(surface.shape):
+        fine = CubicSpline(np.arange(count), fine, axis=axis)(np.arange((count - 1) * finer + 1) / finer)
+    steps = np.arange(-11 * finer, 11 * finer + 1) * PIXEL_NM / finer
+    rises = tip.height_nm(np.hypot(steps[:, None], steps[None, :]))
+    inner = np.s_[12:-12, 12:-12]
+    expected = ndimage.grey_dilation(fine, structure=-rises, mode="constant", cval=-1e6)[::finer, ::finer][inner]
+    error = tip.dilate(surface, PIXEL_NM)[inner] - expected
+    assert np.quantile(np.abs(error), 0.9) < 0.6
+    assert abs(error.mean()) < 0.15
 
 
-def test_a_tip_finer_than_a_pixel_touches_between_pixels() -> None:
-    """On a slope the round end touches beside its axis: the scan is higher by radius * (1 / cos - 1)."""
+@pytest.mark.parametrize("radius", [15.0, 42.0])
+def test_a_round_end_touches_a_slope_beside_its_axis(radius: float) -> None:
+    """The scan is higher by radius * (1 / cos - 1), whether or not the place lies on a pixel."""
     slope = 0.6
     ramp = np.broadcast_to(slope * PIXEL_NM * np.arange(80, dtype=np.float32), (20, 80)).copy()
-    radius = 15.0
     raised = (Tip(radius, 20.0).dilate(ramp, PIXEL_NM) - ramp)[10, 10:70]
-    np.testing.assert_allclose(raised, radius * (np.hypot(1, slope) - 1), atol=0.25)
+    np.testing.assert_allclose(raised, radius * (np.hypot(1, slope) - 1), atol=0.03)
+
+
+def test_what_lies_beyond_the_edge_may_have_been_felt() -> None:
+    """A wall that rises out of the map is felt inside before it is reached; a slope that falls away is not."""
+    tip = Tip(60.0, 25.0)
+    ground = np.zeros((40, 60), np.float32)
+    ground[:, -3:] = 200.0 * np.arange(1, 4)
+    whole = np.concatenate([ground, np.full((40, 20), 900.0, np.float32)], axis=1)
+    felt, true = tip.felt(ground, PIXEL_NM), tip.dilate(whole, PIXEL_NM)[:, :60]
+    wrong = true - tip.dilate(ground, PIXEL_NM) > 1.0
+    assert wrong.any()
+    assert np.isnan(felt[wrong]).all()
+    assert np.isfinite(felt[:, :30]).all()
+    np.testing.assert_allclose(felt[np.isfinite(felt)], true[np.isfinite(felt)], atol=0.6)
+    assert np.isfinite(tip.felt(-ground, PIXEL_NM)).all()
 
 
 def test_level_ground_and_missing_pixels_stay() -> None:
@@ -54,7 +76,7 @@ def test_a_scan_is_nowhere_below_the_surface_and_a_blunter_tip_lies_higher() -> 
     surface = rough()
     sharp, blunt = (Tip(radius).dilate(surface, PIXEL_NM) for radius in (30.0, 120.0))
     assert (sharp >= surface - 1e-3).all()
-    assert (blunt >= sharp - 0.5).all()
+    assert (blunt >= sharp - 1.5).all()  # on steep peaks the blunt one is followed on the pixels alone
     assert blunt.mean() > sharp.mean() + 1
 
 

@@ -393,7 +393,7 @@ class _Maps:
         return replace(self, reference=self.reference - offsets[:, None])
 
     def dilated(self, tip: Tip, gain: float) -> _Maps:
-        true = tip.dilate(self.height / np.float32(gain), self.pixel_nm, should_stop=self.should_stop)
+        true = tip.felt(self.height / np.float32(gain), self.pixel_nm, should_stop=self.should_stop)
         return replace(self, height=true * np.float32(gain))
 
 

@@ -14,7 +14,9 @@ from scipy.interpolate import CubicSpline
 
 from napari_sem4d.model.errors import InputError, stop_if_asked
 
-_OF_RADIUS, _MOST_FINER = 0.6, 4  # the surface under the tip is interpolated to pixels of this share of its radius
+_OF_RADIUS, _MOST_FINER = 0.3, 4  # the surface under the tip is interpolated to pixels of this share of its radius
+_PARTS = 3  # of half a pixel in which the touching place is looked for
+_BY_CHANCE = 1e-3  # of the range of heights: what the tip is felt higher by for rounding alone
 _PIXELS_AT_ONCE = 2**16  # of the map, between two questions whether to stop
 
 
@@ -60,8 +62,9 @@ class Tip:
     ) -> NDArray[np.float32]:
         """Return the surface that a scan with this tip gives: a grey dilation with the reflected tip.
 
-        Source: Villarrubia 1997, J. Res. Natl. Inst. Stand. Technol. 102, 425, eq. 4. Where pixels are
-        wide for the tip it touches the surface between them, too (cubic interpolation).
+        Source: Villarrubia 1997, J. Res. Natl. Inst. Stand. Technol. 102, 425, eq. 4. It touches the surface between
+        pixels, too: cubic interpolation where they are wide for the tip, and a look around the touching place with
+        the true shape of the tip, without which a round end lies too low, by a nanometre for pixels of half its radius.
 
         Parameters
         ----------
@@ -81,6 +84,9 @@ class Tip:
         finer = min(_MOST_FINER, max(1, math.ceil(pixel_size_nm / (_OF_RADIUS * self.radius_nm))))
         steps, rises = self._reach(float(np.ptp(height_nm[measured])), pixel_size_nm / finer)
         radii, ends = _rings(steps, finer)
+        half_angle = math.radians(self.half_angle_deg)
+        shape = np.array([self.radius_nm, self.radius_nm * math.cos(half_angle), 1 / math.tan(half_angle)])
+        shape[:2] /= pixel_size_nm / finer
         halo = radii[-1] + 1
         rows, columns = height_nm.shape
         out = np.empty_like(height_nm)
@@ -95,13 +101,41 @@ class Tip:
             highest = np.stack([ndimage.maximum_filter(around, 2 * radius + 1, mode="nearest") for radius in radii])
             for row in range(first, last):
                 stop_if_asked(should_stop)
-                _dilate_row(strip, highest[:, row - above], steps, rises, ends, (row - above) * finer, finer, out[row])
+                _dilate_row(
+                    strip, highest[:, row - above], steps, rises, ends, (row - above) * finer, finer, shape,
+                    pixel_size_nm / finer, out[row],
+                )  # fmt: skip
         return np.where(measured, out, np.float32(np.nan))
+
+    def felt(
+        self,
+        height_nm: NDArray[np.float32],
+        pixel_size_nm: float,
+        *,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> NDArray[np.float32]:
+        """As :meth:`dilate`, NaN where the tip may have touched what lies beyond the edge of the map.
+
+        Those are the pixels where the surface would be felt higher if it went on beyond its edge at its slope.
+        """
+        measured = np.isfinite(height_nm)
+        if not measured.any():
+            return height_nm
+        range_nm = float(np.ptp(height_nm[measured]))
+        margin = min(math.ceil(self._reach_nm(range_nm) / pixel_size_nm), min(height_nm.shape) - 1)
+        wide = np.pad(height_nm, margin, mode="reflect", reflect_type="odd")
+        rows, columns = (slice(margin, margin + n) for n in height_nm.shape)
+        beyond = self.dilate(wide, pixel_size_nm, should_stop=should_stop)[rows, columns]
+        inner = self.dilate(height_nm, pixel_size_nm, should_stop=should_stop)
+        return np.where(beyond - inner > _BY_CHANCE * range_nm, np.float32(np.nan), inner)
+
+    def _reach_nm(self, range_nm: float) -> float:
+        """How far from its axis the tip touches a surface of a range of heights."""
+        return self.radius_nm + range_nm * math.tan(math.radians(self.half_angle_deg))
 
     def _reach(self, range_nm: float, pixel_nm: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Steps (n, 2) in rows and columns where the tip is below the range, the nearest first; its heights."""
-        slope = 1 / math.tan(math.radians(self.half_angle_deg))
-        most = math.ceil((self.radius_nm + range_nm / slope) / pixel_nm)
+        most = math.ceil(self._reach_nm(range_nm) / pixel_nm)
         rows, columns = np.mgrid[-most : most + 1, -most : most + 1]
         rises = self.height_nm(np.hypot(rows, columns).ravel() * pixel_nm)
         order = np.argsort(rises, kind="stable")
@@ -137,18 +171,58 @@ def _rings(steps: NDArray[np.int64], finer: int) -> tuple[list[int], NDArray[np.
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _dilate_row(
     surface: NDArray[np.float32], highest: NDArray[np.float32], steps: NDArray[np.int64], rises: NDArray[np.float32],
-    ends: NDArray[np.int64], row: int, finer: int, out: NDArray[np.float32],
+    ends: NDArray[np.int64], row: int, finer: int, shape: NDArray[np.float64], pixel_nm: float,
+    out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     rows, columns = surface.shape
     for i in range(out.shape[0]):
         column = i * finer
-        best = surface[row, column]
+        best, touching = surface[row, column], 0
         start = 1
         for ring in range(len(ends)):
             if start < ends[ring] and highest[ring, i] - rises[start] > best:
                 for k in range(start, ends[ring]):
                     y, x = row + steps[k, 0], column + steps[k, 1]
-                    if 0 <= y < rows and 0 <= x < columns:
-                        best = max(best, surface[y, x] - rises[k])
+                    if 0 <= y < rows and 0 <= x < columns and surface[y, x] - rises[k] > best:
+                        best, touching = surface[y, x] - rises[k], k
             start = ends[ring]
-        out[i] = best
+        out[i] = _between(surface, row, column, steps[touching], best, shape, pixel_nm)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _between(
+    surface: NDArray[np.float32], row: int, column: int, step: NDArray[np.int64], best: float,
+    shape: NDArray[np.float64], pixel_nm: float,
+) -> float:  # fmt: skip
+    """Highest the end of the tip gets when it may touch between pixels, around the pixel that it touches best.
+
+    The surface is a parabola along each axis where it is bent less than the round end; elsewhere the pixel stands.
+    """
+    rows, columns = surface.shape
+    y, x = row + step[0], column + step[1]
+    radius, joint, side = shape  # of the tip; lengths in pixels
+    rise, bend = np.zeros(2), np.zeros(2)
+    free = np.zeros(2, np.bool_)
+    for axis in range(2):
+        up, right = 1 - axis, axis
+        if up <= y < rows - up and right <= x < columns - right:
+            ahead, back = surface[y + up, x + right], surface[y - up, x - right]
+            rise[axis], bend[axis] = 0.5 * (ahead - back), ahead + back - 2 * surface[y, x]
+            free[axis] = abs(bend[axis]) < pixel_nm / radius  # false where something is missing
+    most = _PARTS if free[0] else 0
+    wide = _PARTS if free[1] else 0
+    here = surface[y, x]
+    for i in range(-most, most + 1):
+        v = 0.5 * i / (_PARTS + 0.5)
+        for j in range(-wide, wide + 1):
+            u = 0.5 * j / (_PARTS + 0.5)
+            distance = math.hypot(step[0] + v, step[1] + u)
+            inner = min(distance, joint)
+            tip = radius - math.sqrt(radius * radius - inner * inner) + side * max(distance - joint, 0.0)
+            z = here - tip * pixel_nm
+            if most > 0:
+                z += rise[0] * v + 0.5 * bend[0] * v * v
+            if wide > 0:
+                z += rise[1] * u + 0.5 * bend[1] * u * u
+            best = max(best, z)
+    return best

@@ -86,6 +86,8 @@ class _Problem:
         self.at = (self.pixels[:, ::-1] * self.pixel - self.centre) / self.reach
         self.heights = self.height.height[self.height.measured]
         self.spline = ndimage.spline_filter(self.reference.height)
+        # between the outermost pixels the spline goes as if the surface were mirrored there
+        self.within = ndimage.binary_erosion(self.reference.measured)
         self.slopes = self.reference.slope_x, self.reference.slope_y
         self.steady = ndimage.gaussian_filter(self.reference.height, _STEADY_PX)
         along_y, along_x = np.gradient(self.steady, self.reference.pixel_nm)
@@ -119,7 +121,7 @@ class _Problem:
         affine = self.at @ place.matrix.T * self.reach + place.centre
         terms = bending_terms(affine, self.size)[:, AFFINE:] if self.bent else np.empty((len(affine), 0))
         at = indices_of(affine + terms @ place.shift.T * self.reach, self.reference.pixel_nm)
-        use = covered(self.reference.measured, at)
+        use = covered(self.within, at)
         if np.count_nonzero(use) < SMALLEST_SIDE**2 / 4:
             raise InputError("the maps do not overlap where they were put: place the reference on the map by hand")
         at, terms, x, z = at[:, use], terms[use], self.at[use], self.heights[use]
