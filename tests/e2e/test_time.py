@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sem4d import SemSeries, Setup
+from napari_sem4d.dynamics.pole_figure import projected
 from napari_sem4d.io.sem import read_sem
 from napari_sem4d.session.samples import sample_path
 
@@ -44,6 +45,13 @@ def click_on_canvas(window: Any, place: tuple[float, float]) -> None:
     window.qtbot.mouseMove(canvas, window.on_canvas(*place))
     window.qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=window.on_canvas(*place))
     QApplication.processEvents()
+
+
+def click_in_plot(window: Any, plots: Any, x: float, y: float) -> None:
+    """Click at a place of a plot, in its units."""
+    view = plots.plot.getPlotItem().vb
+    at = plots.plot.mapFromScene(view.mapViewToScene(QPointF(float(x), float(y))))
+    window.qtbot.mouseClick(plots.plot.viewport(), Qt.MouseButton.LeftButton, pos=at)
 
 
 def test_a_movie_is_played_read_off_foreseen_and_written(
@@ -98,6 +106,40 @@ def test_a_movie_is_played_read_off_foreseen_and_written(
     assert panel.table.currentIndex().row() == panel.model.row_of(shown.label)
     assert (tracks.track_colors[numbers == shown.label, 3] == 1.0).all()
 
+    # the pole figure follows the slider; a click on a facet marks it
+    plots = panel.plots
+    plots.plot_box.setCurrentIndex(plots.plot_box.findData("poles"))
+    wait_until(lambda: bench.poles.found is not None and bench.poles.found.frame == 7)
+    bench.show_frame(9)
+    wait_until(lambda: bench.poles.found.frame == 9)
+    assert plots.caption.text().startswith("Frame 9")
+    poles = bench.poles.found
+    steepest = max(range(len(poles.facets)), key=lambda i: poles.facets[i].polar_deg)
+    click_in_plot(moving, plots, *projected(np.array(poles.facets[steepest].normal), "equal-area"))
+    assert study.facing is not None
+    assert poles.facets[poles.nearest(study.facing)].polar_deg == pytest.approx(
+        poles.facets[steepest].polar_deg, abs=8.0
+    )
+    assert "from the beam" in plots.caption.text()
+
+    # a kymograph along a line that the mouse draws on the map; the dotted line is the frame, a click goes to one
+    plots.plot_box.setCurrentIndex(plots.plot_box.findData("kymograph"))
+    assert "Draw the line" in plots.caption.text()
+    moving.click(plots.line_button)
+    moving.drag((shown.row_px, 2.0), (shown.row_px, 70.0))  # beyond the edge of the map
+    moving.click(plots.line_button)
+    wait_until(lambda: bench.kymograph.found is not None)
+    along = bench.kymograph.found
+    assert along.height_nm.shape[0] == 10
+    height = np.asarray(study.found.movie.height_nm[9])[round(shown.row_px)]
+    at = along.distance_nm / study.found.movie.pixel_size_nm + 2.0
+    apart = np.abs(np.interp(at, np.arange(64), height) - along.height_nm[9])
+    assert np.isfinite(apart).sum() > 50
+    assert np.nanmax(apart) < 15.0, "within a pixel"
+    assert plots.now.value() == pytest.approx(study.found.movie.time_s[9])
+    click_in_plot(moving, plots, float(study.found.movie.time_s[4]), 500.0)
+    assert bench.frame == 4
+
     # a law from a part of the movie, and what comes after it
     panel.until_edit.setValue(7)
     panel.until_edit.editingFinished.emit()
@@ -111,7 +153,9 @@ def test_a_movie_is_played_read_off_foreseen_and_written(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
     moving.click(panel.figures_button)
     wait_until(lambda: not moving.workbench.busy, timeout=60_000)
-    assert {"objects.csv", "frames.csv", "volumes.png", "velocities.svg"} <= {p.name for p in folder.iterdir()}
+    live = {f"{name}.{kind}" for name in ("poles", "kymograph") for kind in ("csv", "png", "svg")}
+    assert {"objects.csv", "frames.csv", "volumes.png", "velocities.svg", *live} <= {p.name for p in folder.iterdir()}
+    assert (folder / "poles.csv").read_text().splitlines()[1].startswith("4,")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "movie.gif"), ""))
     moving.click(panel.movie_button)
     wait_until(lambda: (tmp_path / "movie.gif").is_file() and not moving.workbench.busy, timeout=60_000)

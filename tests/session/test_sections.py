@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from napari_sem4d.model import HeightMap, InputError, Region
-from napari_sem4d.session.sections import Section, heights_at, read_section, step_between, table_of_sections
+from napari_sem4d.session.sections import (
+    Section,
+    ends_on,
+    heights_at,
+    read_section,
+    step_between,
+    table_of_sections,
+)
 
 PIXEL_NM = 20.0
 ROW, COLUMN = np.mgrid[:50, :60]
@@ -101,3 +108,16 @@ def test_no_name_of_a_section_becomes_a_formula() -> None:
     section = replace(SECTION, name="=1+1")
     rows = list(csv.reader(io.StringIO(table_of_sections([read_section(section, terrace())]))))
     assert rows[1][0] == "'=1+1"
+
+
+def test_the_part_of_a_section_that_lies_on_a_map_is_in_its_pixels() -> None:
+    place = Region(10, 40, 20, 80)  # 30 x 60 pixels
+    inside = Section("a", "", (15.0, 25.0), (35.0, 70.0))
+    assert ends_on(inside, place) == ((5.0, 5.0), (25.0, 50.0))
+    ends = ends_on(Section("a", "", (25.0, 0.0), (25.0, 200.0)), place)
+    assert ends == ((15.0, 0.0), (15.0, 59.0)), "cut at both edges"
+    ends = ends_on(Section("a", "", (0.0, 30.0), (60.0, 90.0)), place)
+    assert ends is not None
+    np.testing.assert_allclose(ends, ((0.0, 20.0), (29.0, 49.0)))
+    assert ends_on(Section("a", "", (5.0, 30.0), (5.0, 70.0)), place) is None
+    assert ends_on(Section("a", "", (0.0, 90.0), (60.0, 81.0)), place) is None

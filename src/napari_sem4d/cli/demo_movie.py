@@ -152,14 +152,12 @@ def _at(frames: NDArray[np.float64], times: NDArray[np.float64], time_s: float) 
 def _write(study: _Study, numbers: dict[str, Any], output: Path) -> None:
     import dataclasses
 
-    from napari_sem4d.report.kinetics_pictures import kinetics_figures
-    from napari_sem4d.report.kinetics_tables import kinetics_sheets
     from napari_sem4d.report.movie import write_movie
-    from napari_sem4d.report.write_kinetics import contents_of
+    from napari_sem4d.report.write_kinetics import contents_of, sheets_and_figures
 
     make_folder(output)
     found = dataclasses.replace(study.found, growth=study.law)  # one state of the gas
-    contents = contents_of(kinetics_sheets(found), kinetics_figures(found))
+    contents = contents_of(*sheets_and_figures(found))
     contents["numbers.json"] = (json.dumps(numbers, indent=1) + "\n").encode()
     write_all([(output / name, partial(Path.write_bytes, data=content)) for name, content in contents.items()])
     for movie, name in ((study.movie, "movie.gif"), (study.forecast, "forecast.gif")):

@@ -225,17 +225,11 @@ def _on_clock(log: LogFile, run: _Run, first_frame: datetime | None, offset_s: f
 
 
 def _write(run: _Run, found: MovieKinetics, points: list[tuple[float, float]] | None, width_px: float) -> None:
-    from napari_sem4d.report.kinetics_pictures import kinetics_figures, kymograph_figure
-    from napari_sem4d.report.kinetics_tables import kinetics_sheets, kymograph_sheet
+    from napari_sem4d.dynamics.kymograph import kymograph
+    from napari_sem4d.report.write_kinetics import sheets_and_figures
 
-    sheets, figures = list(kinetics_sheets(found)), kinetics_figures(found)
-    if points is not None:
-        from napari_sem4d.dynamics.kymograph import kymograph
-
-        along = kymograph(found.movie, points, width_px)
-        sheets.append(kymograph_sheet(along))
-        figures["kymograph"] = kymograph_figure(along)
-    _write_files(run.folder, sheets, figures)
+    along = None if points is None else kymograph(found.movie, points, width_px)
+    _write_files(run.folder, *sheets_and_figures(found, along=along))
 
 
 def _write_files(folder: Path, sheets: Sequence[Sheet], figures: Mapping[str, Any]) -> None:

@@ -194,6 +194,23 @@ def noise_of_volume(row: ObjectFigures, z_scale_uncertainty: float) -> float:
     return math.sqrt(max(row.volume_sigma_nm3**2 - shared**2, 1e-12 * row.volume_nm3**2))
 
 
+def tracks_of_facets(labels: NDArray[np.int32], facets: Facets) -> dict[int, int]:
+    """Return the track that each facet lies on for the most part, by its label; 0 beside all objects.
+
+    Parameters
+    ----------
+    labels : (y, x) int32
+        Tracks of one frame, see :attr:`Tracked.labels`.
+    facets : Facets
+        Of the same frame.
+    """
+    on = facets.labels > 0
+    own, under = facets.labels[on].astype(np.int64), labels[on].astype(np.int64)
+    width = int(under.max(initial=0)) + 1
+    counts = np.bincount(own * width + under, minlength=(int(own.max(initial=0)) + 1) * width).reshape(-1, width)
+    return {f.label: int(np.argmax(counts[f.label])) for f in facets.facets}
+
+
 def _ignore(share: float) -> None:
     """Stand in for a caller who wants no progress."""
 
@@ -215,15 +232,11 @@ def _means(maps: RateMaps, tracked: Tracked, index: int) -> tuple[float, float, 
 
 
 def _with_facets(tracked: Tracked, facets: list[Facets]) -> tuple[ObjectFigures, ...]:
-    """The figures with the number of facets that lie on each object for the most part."""
+    """The figures with the number of facets that lie on each object."""
     counts: dict[tuple[int, int], int] = {}
     for index, found in enumerate(facets):
-        labels = tracked.labels[index]
-        for facet in found.facets:
-            under = labels[found.labels == facet.label]
-            own, sizes = np.unique(under, return_counts=True)
-            best = int(own[np.argmax(sizes)])
-            counts[index, best] = counts.get((index, best), 0) + 1
+        for track in tracks_of_facets(tracked.labels[index], found).values():
+            counts[index, track] = counts.get((index, track), 0) + 1
     return tuple(replace(row, facets=counts.get((row.frame, row.label), 0)) for row in tracked.rows)
 
 

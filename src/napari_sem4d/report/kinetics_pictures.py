@@ -11,15 +11,19 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from napari_sem4d.dynamics.crystal import Miller
+from napari_sem4d.dynamics.frame_poles import FramePoles
 from napari_sem4d.dynamics.kymograph import Kymograph
 from napari_sem4d.dynamics.movie_kinetics import QUANTITIES, WHOLE, MovieKinetics
 from napari_sem4d.dynamics.orientations import spread_over_cap
-from napari_sem4d.dynamics.pole_figure import pole_figure, projected
+from napari_sem4d.dynamics.pole_figure import PoleFigure, pole_figure, projected
 from napari_sem4d.dynamics.rate_laws import Arrhenius
 from napari_sem4d.report.drawing import (
     FULL_MM,
+    HALF_MM,
     HEIGHT_COLORS,
     OTHER_COLORS,
     add_text,
@@ -36,6 +40,8 @@ from napari_sem4d.session.data_colors import BLUE, GREEN, MAGENTA, ORANGE, SKY, 
 _LINES = (BLUE, ORANGE, MAGENTA, GREEN, VIOLET, YELLOW, SKY)
 _DASHES = ("-", "--", "-.", ":")
 _MARKS = "osD^v<>"
+_FAMILY_MARKS: Mapping[Miller, str] = {(1, 0, 0): "s", (1, 1, 0): "d", (1, 1, 1): "^", (1, 1, 3): "x"}
+_NAMED_FAMILIES = ((1, 0, 0), (1, 1, 0), (1, 1, 1))
 _MOST_TRACKS = 7  # that are drawn one by one: more colours are not told apart
 _LOG_COLUMNS, _MORE_LOG_COLUMNS = 3, 5  # beside the rates, and in each further figure
 _SMALL = 7.0
@@ -153,11 +159,7 @@ def _facets(found: MovieKinetics) -> Figure:
     wheel = left.inset_axes((0.80, 0.02, 0.18, 0.18))
     wheel.set_axis_off()
     wheel.imshow(_wheel(), interpolation="bilinear")
-    density = pole_figure(facets.normals)
-    image = right.imshow(
-        np.log10(np.maximum(density.density, 1e-2)), cmap=OTHER_COLORS, extent=(-1, 1, -1, 1), interpolation="bilinear"
-    )
-    _net(right)
+    image = _draw_density(right, pole_figure(facets.normals))
     for place, f in enumerate(found.orientations):
         px, py = projected(np.array(f.normal), "equal-area")
         text = found.indexing.matches[place].text if found.indexing is not None else str(f.group)
@@ -167,10 +169,40 @@ def _facets(found: MovieKinetics) -> Figure:
     if found.indexing is not None:
         title += f"; faces fit to {found.indexing.misfit_deg:.1f}°"
     right.set_title(title, fontsize=8.0)
-    bar = figure.colorbar(image, ax=right, fraction=0.046, pad=0.03)
+    _name_density(figure, right, image)
+    return figure
+
+
+def poles_figure(poles: FramePoles) -> Figure:
+    """Draw the pole figure of one frame: density of normals, facets, and the faces of the proposed crystal."""
+    figure = new_figure(HALF_MM + 20.0, 90.0)
+    axes = figure.subplots()
+    image = _draw_density(axes, poles.density)
+    for pole in poles.poles:
+        right, up = projected(np.array(pole.normal), poles.density.projection)
+        axes.plot(right, up, _FAMILY_MARKS[pole.family], markersize=4, markerfacecolor="none", markeredgecolor="white")
+        if pole.family in _NAMED_FAMILIES:
+            add_text(axes, float(right) + 0.04, float(up), pole.text, va="center")
+    if poles.facets:
+        x, y = projected(np.array([f.normal for f in poles.facets]), poles.density.projection)
+        axes.plot(x, y, "o", markersize=3, markerfacecolor=ORANGE, markeredgecolor="black", markeredgewidth=0.5)
+    axes.set_title(f"Equal-area pole figure at {poles.time_s:.4g} s: facets (dots), crystal (open marks)", fontsize=8.0)
+    _name_density(figure, axes, image)
+    return figure
+
+
+def _draw_density(axes: Axes, density: PoleFigure) -> AxesImage:
+    image = axes.imshow(
+        np.log10(np.maximum(density.density, 1e-2)), cmap=OTHER_COLORS, extent=(-1, 1, -1, 1), interpolation="bilinear"
+    )
+    _net(axes)
+    return image
+
+
+def _name_density(figure: Figure, axes: Axes, image: AxesImage) -> None:
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
     bar.set_label("log₁₀ of density (multiples of even)", fontsize=8.0)
     bar.ax.tick_params(labelsize=_SMALL)
-    return figure
 
 
 def orientation_colors(normals: NDArray[np.float32]) -> NDArray[np.float64]:

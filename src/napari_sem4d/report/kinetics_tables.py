@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_sem4d.dynamics.frame_poles import FramePoles
 from napari_sem4d.dynamics.kymograph import Kymograph
 from napari_sem4d.dynamics.movie_kinetics import QUANTITIES, MovieKinetics
 from napari_sem4d.dynamics.orientations import spread_over_cap
+from napari_sem4d.dynamics.pole_figure import lifted
 from napari_sem4d.dynamics.rate_laws import Arrhenius
 from napari_sem4d.io.sheet import safe_cell
 
@@ -224,6 +226,20 @@ def _correlations(found: MovieKinetics) -> Sheet:
         for quantity, c in found.correlations
     ]
     return Sheet("log", columns, tuple(rows))
+
+
+def poles_sheet(poles: FramePoles) -> Sheet:
+    """Return the density of normals of one frame over orientation: a row for each place of the pole figure."""
+    side = len(poles.density.density)
+    axis = (np.arange(side) + 0.5) / side * 2.0 - 1.0
+    x, y = np.meshgrid(axis, -axis)
+    normals = lifted(x, y, poles.density.projection)
+    polar = np.degrees(np.arccos(np.clip(normals[..., 2], -1.0, 1.0)))
+    azimuth = np.degrees(np.arctan2(y, x)) % 360.0
+    inside = np.isfinite(poles.density.density)
+    columns = ("frame", "time_s", "x_right", "y_up", "polar_deg", "azimuth_deg", "density_of_even")
+    values = np.stack([v[inside] for v in (x, y, polar, azimuth, poles.density.density)], axis=1)
+    return Sheet("poles", columns, tuple((poles.frame, poles.time_s, *map(float, row)) for row in values))
 
 
 def kymograph_sheet(found: Kymograph) -> Sheet:

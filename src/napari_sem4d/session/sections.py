@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sem4d.io.sheet import safe_cell
 from napari_sem4d.metrology.figures import LinePlaces, Profile, heights_between, linear_figures
-from napari_sem4d.model import Figure, HeightMap, InputError
+from napari_sem4d.model import Figure, HeightMap, InputError, Region
 from napari_sem4d.session.areas import Corner
 from napari_sem4d.session.data_colors import BLUE, MAGENTA, ORANGE, VIOLET, YELLOW
 
@@ -62,6 +62,31 @@ class SectionHeights:
     section: Section
     profile: Profile
     afm: NDArray[np.float64] | None
+
+
+def ends_on(section: Section, place: Region) -> tuple[Corner, Corner] | None:
+    """Return the ends of the part of a section that lies on a map, in its pixels; None when less than a pixel does.
+
+    Parameters
+    ----------
+    section : Section
+    place : Region
+        Where on the image the map lies.
+    """
+    start = np.subtract(section.start, (place.row_start, place.column_start))
+    along = np.subtract(section.end, section.start)
+    first, last = 0.0, 1.0  # Liang and Barsky, ACM Trans. Graphics 3, 1 (1984)
+    for axis, size in enumerate(place.shape):
+        if along[axis] == 0.0:
+            if not 0.0 <= start[axis] <= size - 1:
+                return None
+            continue
+        into, out = sorted((-start[axis] / along[axis], (size - 1 - start[axis]) / along[axis]))
+        first, last = max(first, into), min(last, out)
+    if (last - first) * section.length_px < 1.0:
+        return None
+    ends = np.clip([start + first * along, start + last * along], 0.0, np.subtract(place.shape, 1))
+    return (float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1]))
 
 
 def read_section(section: Section, result: HeightMap, afm_nm: NDArray[np.float32] | None = None) -> SectionHeights:

@@ -61,10 +61,13 @@ class TimeStudy:
         The frames that the law of growth expects next.
     selected : int
         Number of the track that the user looks at; 0 for none.
+    facing : (float, float, float) or None
+        Direction (x, y up, z) of the facet that the user looks at: facets are not followed, but they keep it.
     """
 
     changed: ClassVar[Signal] = Signal(description="Another setting, log, reading or forecast")
     selection_changed: ClassVar[Signal] = Signal(int, description="Another track is looked at")
+    facing_changed: ClassVar[Signal] = Signal(description="A facet of another direction, or none, is looked at")
 
     def __init__(self) -> None:
         self.kind, self.apart, self.fold = _UNTOUCHED
@@ -75,6 +78,7 @@ class TimeStudy:
         self.law: GrowthLaw | None = None
         self.forecast: HeightSeries | None = None
         self.selected = 0
+        self.facing: tuple[float, float, float] | None = None
 
     def set_kind(self, kind: ObjectKind) -> None:
         """Follow other objects; what was read off goes."""
@@ -125,11 +129,18 @@ class TimeStudy:
             self.selected = track
             self.selection_changed.emit(track)
 
+    def look_at_facet(self, normal: tuple[float, float, float] | None) -> None:
+        """Look at the facet of a direction, or at none."""
+        if normal != self.facing:
+            self.facing = normal
+            self.facing_changed.emit()
+
     def forget(self) -> None:
         """Drop what was read off: it belongs to another movie or to other settings."""
         self.found, self.forecast, self.law, self.law_span, self.run_id = None, None, None, None, 0
         self.changed.emit()
         self.select(0)
+        self.look_at_facet(None)
 
     @property
     def findings(self) -> TimeFindings | None:

@@ -11,8 +11,10 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_sem4d.model import HeightSeries, InputError
+from napari_sem4d.viewer.kymograph_view import KymographView
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.object_layers import ObjectLayers
+from napari_sem4d.viewer.poles_view import PolesView
 from napari_sem4d.viewer.result_view import ResultView
 from napari_sem4d.viewer.turns import is_closed
 from napari_sem4d.viewer.workers import Progress, ShouldStop
@@ -48,6 +50,8 @@ class TimeBench:
         self.study = workbench.session.time_study
         self._followed: ResultView | None = None
         self.objects = ObjectLayers(viewer, self.study)
+        self.poles = PolesView(self)
+        self.kymograph = KymographView(viewer, workbench)
         self._play_from: tuple[float, int] = (0.0, 0)
         self._rate = 0.0
         self._clock = QTimer()
@@ -199,7 +203,8 @@ class TimeBench:
 
     def save_figures(self, folder: str | Path) -> None:
         """Write all tables as CSV and all figures as PNG and SVG into a folder."""
-        found, target = self.study.found, Path(folder)
+        found, target, frame = self.study.found, Path(folder), self.frame
+        along = self.kymograph.found
         if found is None:
             tell_failure(InputError("Nothing was read off the movie yet: press Read off."), "save tables and figures")
             return
@@ -207,7 +212,7 @@ class TimeBench:
         def work(progress: Progress, should_stop: ShouldStop) -> None:
             from napari_sem4d.report.write_kinetics import write_kinetics
 
-            write_kinetics(found, target, progress=progress, should_stop=should_stop)
+            write_kinetics(found, target, frame=frame, along=along, progress=progress, should_stop=should_stop)
 
         self._workbench.task.start(work, partial(_told, target), f"save tables and figures to {target.name}")
 

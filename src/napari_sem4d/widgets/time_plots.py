@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -10,15 +11,18 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_sem4d.dynamics.frame_poles import FramePoles
 from napari_sem4d.dynamics.movie_kinetics import WHOLE, MovieKinetics, noise_of_volume
 from napari_sem4d.session.data_colors import BLUE, MAGENTA, ORANGE
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
+from napari_sem4d.widgets.kymograph_drawing import draw_kymograph
 from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.poles_drawing import draw_poles, facet_under, facet_words
 
-Plot: TypeAlias = Literal["volume", "density", "velocity", "log"]  # Python 3.11
+Plot: TypeAlias = Literal["volume", "density", "velocity", "log", "poles", "kymograph"]  # Python 3.11
 
 PLOTS: Mapping[Plot, tuple[str, str]] = {
     "volume": (
@@ -31,8 +35,16 @@ PLOTS: Mapping[Plot, tuple[str, str]] = {
         "Normal velocity of every facet orientation over its polar angle, with ± 1 σ, from the frames of the law.",
     ),
     "log": ("Log and rate", "Rate of the volume, and dashed the chosen column of the log, each to its own scale."),
+    "poles": (
+        "Pole figure",
+        "Equal areas, seen along the beam. Colour: normals per angle, from 0.1 (dark) to 100 (bright) times an even "
+        "spread. Dots: facets, orange those of the chosen object; a click chooses one.",
+    ),
+    "kymograph": ("Kymograph", "Heights over time along the chosen section, averaged over its width."),
 }
+_OVER_TIME: tuple[Plot, ...] = ("volume", "density", "log", "kymograph")
 _HEIGHT, _WIDTH, _BAND_ALPHA = 220, 2, 70
+_HIGHER = 330  # of a plot as wide as it is high
 _TO_UM3 = 1e-9
 
 
@@ -49,6 +61,7 @@ class TimePlots(QWidget):
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bench = workbench.time
+        self._sections = workbench.sections
         self._study = workbench.session.time_study
         self.plot_box = QComboBox()
         self.plot_box.setObjectName("time_plot_box")
@@ -56,11 +69,18 @@ class TimePlots(QWidget):
         for key, (label, tip) in PLOTS.items():
             self.plot_box.addItem(label, key)
             self.plot_box.setItemData(self.plot_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.plot_box.currentIndexChanged.connect(self.draw)
+        self.plot_box.currentIndexChanged.connect(self._choose)
         self.column_box = QComboBox()
         self.column_box.setObjectName("log_column_box")
         self.column_box.setToolTip("Column of the log")
         self.column_box.currentIndexChanged.connect(self.draw)
+        self.line_button = QPushButton("&Draw the line")
+        self.line_button.setObjectName("draw_kymograph_button")
+        self.line_button.setCheckable(True)
+        self.line_button.setToolTip(
+            "Drag the mouse on the map: empty ground draws a section, a line or its end moves; click the button to stop"
+        )
+        self.line_button.clicked.connect(workbench.sections.draw)
         self.plot = pg.PlotWidget(background=None, enableMenu=False)
         self.plot.setFixedHeight(_HEIGHT)
         self.plot.hideButtons()
@@ -71,6 +91,7 @@ class TimePlots(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.plot_box, 1)
         row.addWidget(self.column_box, 1)
+        row.addWidget(self.line_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
@@ -81,9 +102,15 @@ class TimePlots(QWidget):
             "density": self._draw_density,
             "velocity": self._draw_velocity,
             "log": self._draw_log,
+            "poles": self._draw_poles,
+            "kymograph": self._draw_kymograph,
         }
         follow(self, self._study.changed, self.refresh)
         follow(self, self._study.selection_changed, self.draw)
+        follow(self, self._study.facing_changed, partial(self._redraw, "poles"))
+        follow(self, self._bench.poles.changed, partial(self._redraw, "poles"))
+        follow(self, self._bench.kymograph.changed, partial(self._redraw, "kymograph"))
+        follow(self, workbench.sections.changed, self._show_drawing)
         follow(self, self._bench.moved, self._show_now)
         self.refresh()
 
@@ -119,10 +146,25 @@ class TimePlots(QWidget):
         ):
             self.draw()
 
+    def _choose(self, index: int) -> None:
+        self._bench.poles.want(self.kind == "poles")
+        self._bench.kymograph.want(self.kind == "kymograph")
+        self.draw()
+
+    def _redraw(self, kind: Plot) -> None:
+        if self.kind == kind:
+            self.draw()
+
+    def _show_drawing(self) -> None:
+        self.line_button.setChecked(self._sections.is_drawing)
+
     def draw(self, index: int = 0) -> None:
         """Draw the chosen plot again."""
         self.plot.clear()
+        self.plot.setAspectLocked(self.kind == "poles")
+        self.plot.setFixedHeight(_HIGHER if self.kind == "poles" else _HEIGHT)
         self.column_box.setVisible(self.kind == "log")
+        self.line_button.setVisible(self.kind == "kymograph")
         self.caption.setText(PLOTS[self.kind][1])
         item = self.plot.getPlotItem()
         for side in ("left", "bottom"):
@@ -131,10 +173,11 @@ class TimePlots(QWidget):
             axis.setTextPen(self._ink)
             axis.setSIPrefixEnableRanges(())  # the unit stands in the label
             axis.enableAutoSIPrefix(False)
+            axis.setTicks(None)
         if self.found is not None:
             self._drawings[self.kind](self.found)
         self.plot.enableAutoRange()
-        if self.kind != "velocity" and self.found is not None:
+        if self.kind in _OVER_TIME and self.found is not None:
             self.now.setPen(pg.mkPen(self._ink, width=1, style=Qt.PenStyle.DotLine))
             self.plot.addItem(self.now, ignoreBounds=True)
             self._show_now(self._bench.frame)
@@ -152,10 +195,19 @@ class TimePlots(QWidget):
             self.now.setValue(float(self.found.movie.time_s[frame]))
 
     def _click(self, event: Any) -> None:
-        if self.found is None or self.kind == "velocity" or event.button() != Qt.MouseButton.LeftButton:
+        if self.found is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        time_s = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos()).x()
-        self._bench.show_frame(int(np.argmin(np.abs(self.found.movie.time_s - time_s))))
+        at = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())
+        if self.kind in _OVER_TIME:
+            self._bench.show_frame(int(np.argmin(np.abs(self.found.movie.time_s - at.x()))))
+        elif self.kind == "poles" and self._bench.poles.found is not None:
+            self._choose_facet(self._bench.poles.found, at.x(), at.y())
+
+    def _choose_facet(self, poles: FramePoles, x: float, y: float) -> None:
+        place = facet_under(poles, x, y)
+        if place is not None and poles.tracks[place]:
+            self._study.select(poles.tracks[place])
+        self._study.look_at_facet(None if place is None else poles.facets[place].normal)
 
     def _band(self, x: NDArray[Any], y: NDArray[Any], sigma: NDArray[Any], color: str) -> None:
         shade = QColor(color)
@@ -215,6 +267,32 @@ class TimePlots(QWidget):
         velocity, sigma = law.velocity(normals)[known], law.velocity_sigma(normals)[known]
         self.plot.addItem(pg.ErrorBarItem(x=polar, y=velocity, height=2 * sigma, pen=pg.mkPen(BLUE, width=1)))
         self.plot.plot(polar, velocity, pen=None, symbol="o", symbolSize=7, symbolPen=None, symbolBrush=BLUE)
+
+    def _draw_poles(self, found: MovieKinetics) -> None:
+        view, track = self._bench.poles, self._study.selected
+        if view.found is None:
+            self.caption.setText(view.problem or "…")
+            return
+        facing = self._study.facing
+        chosen = None if facing is None else view.found.nearest(facing, track)
+        draw_poles(self.plot, view.found, track, chosen, self._ink)
+        words = [f"Frame {view.found.frame}, {view.found.time_s:.4g} s. {PLOTS['poles'][1]}"]
+        if found.indexing is not None:
+            words.append(f"Open marks: faces of the proposed crystal, misfit {found.indexing.misfit_deg:.1f}°.")
+        if chosen is not None:
+            words.append(facet_words(view.found, chosen))
+        self.caption.setText(" ".join(words))
+
+    def _draw_kymograph(self, found: MovieKinetics) -> None:
+        view = self._bench.kymograph
+        if view.found is None or view.section is None:
+            self.caption.setText(view.problem or "…")
+            return
+        low, high = draw_kymograph(self.plot, view.found)
+        self.caption.setText(
+            f"Heights along {view.section.name}, averaged over {view.section.width_px:g} px across it: from {low:.4g} "
+            f"(dark) to {high:.4g} {view.found.unit} (bright). A front that moves is a sloping edge."
+        )
 
     def _draw_log(self, found: MovieKinetics) -> None:
         rate = np.array([frame.volume_rate_nm3_s for frame in found.frames]) * _TO_UM3
