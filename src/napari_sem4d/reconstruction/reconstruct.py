@@ -166,7 +166,7 @@ def _reconstructed(
             "the method photometric begins with no surface: choose analytic or vift, or leave the start out"
         )
     tell = progress if progress is not None else _ignore
-    scan = take_in(images, setup, pixel_size_nm, frame)
+    scan = take_in(images, setup, pixel_size_nm, frame, should_stop)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
     rows, columns = scan.images.shape[1:]
     check_memory(method, (rows, columns), region.shape, len(scan.images), samples)
