@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,9 +27,10 @@ from napari_sem4d.model import (
     Term,
 )
 from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction import loop
 from napari_sem4d.reconstruction.loop import LoopStep
 from napari_sem4d.reconstruction.loop_methods import LOOP_METHODS
-from napari_sem4d.reconstruction.reconstruct import reconstruct
+from napari_sem4d.reconstruction.reconstruct import Method, reconstruct
 
 Rough = Callable[..., NDArray[np.float64]]
 Agree = Callable[..., Any]
@@ -235,6 +237,20 @@ def test_a_cancel_at_any_moment_is_obeyed(asked: int) -> None:
     with pytest.raises(Cancelled):
         analytic(images, should_stop=stop, samples=6)
     assert times <= asked + 2
+
+
+@pytest.mark.parametrize("method", ["analytic", "vift"])
+def test_nothing_of_a_finished_or_cancelled_loop_stays_in_memory(method: Method) -> None:
+    images, told = scan(dome(24)), []
+
+    def stop() -> bool:
+        return bool(told and told[-1] > 0.5)
+
+    reconstruct(images, quadrants(), PIXEL_NM, method, samples=0)
+    with pytest.raises(Cancelled):
+        reconstruct(images, quadrants(), PIXEL_NM, method, samples=0, progress=told.append, should_stop=stop)
+    gc.collect()
+    assert not [thing for thing in gc.get_objects() if type(thing) is loop._Run], "a large map is made of many"
 
 
 def test_progress_grows_to_one() -> None:

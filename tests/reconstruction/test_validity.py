@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from napari_sem4d.model import Reason, Setup
 from napari_sem4d.physics.instrument import simulate
+from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.reconstruct import reconstruct
+from napari_sem4d.reconstruction.validity import fine_features, fine_over_noise, noise_shortfall
 
 Segments = Callable[..., Setup]
 PIXEL_NM = 30.0
@@ -82,3 +85,23 @@ def test_reasons_are_told_in_words() -> None:
     for single in (Reason.SHADOWED, Reason.TOO_STEEP, Reason.UNTRAINED):
         assert single.text
     assert not Reason.BELOW_RANGE & Reason.UNMEASURED
+
+
+def test_a_part_is_judged_by_the_noise_of_the_whole() -> None:
+    """Its variances fall short of its noise by 1.8; on a part without a quiet place that cannot be seen."""
+    shape, stated, radius_px = (160, 320), 1e-4, 8.0
+    slope_x, slope_y = np.sqrt(1.8 * stated) * np.random.default_rng(0).standard_normal((2, *shape))
+    slope_x[:, 160:] += np.sqrt(0.6 * stated) * np.cos(2 * np.pi * np.arange(160) / 14)  # narrower than the radius
+    one = np.ones(shape, np.float32)
+    slopes = SlopeMap(
+        slope_x.astype(np.float32), slope_y.astype(np.float32), stated * one, stated * one, one, one,
+        np.full(shape, 4, np.uint8),
+    )  # fmt: skip
+    shortfall = noise_shortfall([fine_over_noise(slopes, radius_px)])
+    assert shortfall == pytest.approx(1.8, abs=0.15)
+    part = SlopeMap(*(getattr(slopes, field.name)[:, 160:] for field in fields(SlopeMap)))
+    here = (slice(40, -40), slice(40, -40))
+    whole = fine_features(slopes, radius_px)[:, 160:][here]
+    assert whole.mean() > 0.7
+    assert (fine_features(part, radius_px, shortfall)[here] != whole).mean() < 0.01
+    assert (fine_features(part, radius_px)[here] != whole).mean() > 0.3, "by its own noise it would be judged otherwise"

@@ -19,6 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_sem4d.io import tiff
+from napari_sem4d.io.array_archive import write_arrays
 from napari_sem4d.io.scan_file import HEIGHT_MARK, is_own_result
 from napari_sem4d.model import HeightMap, HeightSeries, InputError, Region
 
@@ -156,7 +157,7 @@ def write_npz(result: HeightMap | HeightSeries, file: BinaryIO) -> None:
     names = _MAP_ARRAYS if isinstance(result, HeightMap) else _SERIES_ARRAYS
     arrays = {name: np.asarray(value) for name in names if (value := getattr(result, name)) is not None}
     text = json.dumps(about_result(result), default=str, allow_nan=True)
-    np.savez(file, **arrays, **{_ABOUT: np.asarray(text)})  # type: ignore[arg-type]
+    write_arrays(file, {**arrays, _ABOUT: np.asarray(text)})
 
 
 def write_tiff(result: HeightMap | HeightSeries, file: BinaryIO) -> None:

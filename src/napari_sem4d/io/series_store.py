@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sem4d.io.array_archive import write_arrays
 from napari_sem4d.io.atomic import whole_file
 from napari_sem4d.model.errors import InputError
 from napari_sem4d.model.height import HeightSeries
@@ -147,7 +148,7 @@ class SeriesStore:
             if first is not None:
                 _write_json(self.folder / "first.json", first)
             with whole_file(self._state_file(frame)) as file:
-                np.savez(file, **self._state)  # type: ignore[arg-type]  # the stubs take names for allow_pickle
+                write_arrays(file, self._state)
             _write_json(self._record_file(frame), asdict(record))
             if frame:
                 self._state_file(frame - 1).unlink(missing_ok=True)

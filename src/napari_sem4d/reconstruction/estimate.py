@@ -69,6 +69,23 @@ class Part:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a tile has to know of the map that it is a tile of.
+
+    Attributes
+    ----------
+    shape : (rows, columns)
+        Of the map, whose plane is free.
+    shortfall : float or None
+        By how much the variances of its slopes fall short of their noise, see :mod:`.validity`; None where nothing
+        depends on it.
+    """
+
+    shape: tuple[int, int]
+    shortfall: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
     """The answer of a method.

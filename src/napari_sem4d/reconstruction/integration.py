@@ -42,16 +42,23 @@ def integrate(
     tolerance : float
         Largest residual relative to that of a flat surface at which the iteration ends.
 
+    should_stop : callable, optional
+
     Returns
     -------
     (y, x) float32
         Height in nm with zero mean.
+
+    Raises
+    ------
+    Cancelled
+        When ``should_stop`` returned True.
     """
     step_x = (0.5 * pixel_size_nm) * (slope_x[:, 1:] + slope_x[:, :-1])
     step_y = (-0.5 * pixel_size_nm) * (slope_y[1:] + slope_y[:-1])
     eigenvalues = _eigenvalues(slope_x.shape)
     if weight is None or weight.min() == weight.max():
-        return _solve_equal(_divergence(step_x, step_y), eigenvalues)
+        return _solve_equal(_divergence(step_x, step_y), eigenvalues, should_stop)
     trust = np.maximum(weight, np.float32(1e-4))
     # an edge between two pixels is as good as the worse of them
     weight_x = np.minimum(trust[:, 1:], trust[:, :-1])
@@ -70,7 +77,7 @@ def _solve_weighted(
 ) -> NDArray[np.float32]:
     """Preconditioned conjugate gradients on the weighted normal equations."""
     right = _divergence(weight_x * step_x, weight_y * step_y)
-    z = _solve_equal(_divergence(step_x, step_y), eigenvalues)
+    z = _solve_equal(_divergence(step_x, step_y), eigenvalues, should_stop)
     residual = right - _weighted_laplacian(z, weight_x, weight_y)
     goal = tolerance * float(np.linalg.norm(right))
     direction = np.zeros_like(z)
@@ -79,7 +86,8 @@ def _solve_weighted(
         if float(np.linalg.norm(residual)) <= goal:
             break
         stop_if_asked(should_stop)
-        preconditioned = _solve_equal(residual, eigenvalues)
+        preconditioned = _solve_equal(residual, eigenvalues, should_stop)
+        stop_if_asked(should_stop)
         new_product = float(np.vdot(residual, preconditioned))
         direction = preconditioned + np.float32(new_product / product) * direction
         product = new_product
@@ -99,11 +107,14 @@ def _eigenvalues(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.asarray(values, np.float32)
 
 
-def _solve_equal(right: NDArray[np.float32], eigenvalues: NDArray[np.float32]) -> NDArray[np.float32]:
+def _solve_equal(
+    right: NDArray[np.float32], eigenvalues: NDArray[np.float32], should_stop: Callable[[], bool] | None
+) -> NDArray[np.float32]:
     """Solve the unweighted normal equations by a cosine transform (DCT-II diagonalises them)."""
     spectrum = fft.dctn(right, type=2, norm="ortho", workers=LIMITS.thread_count)
     spectrum /= eigenvalues
     spectrum[0, 0] = 0.0
+    stop_if_asked(should_stop)
     return np.asarray(
         fft.idctn(spectrum, type=2, norm="ortho", workers=LIMITS.thread_count, overwrite_x=True), np.float32
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -330,7 +331,8 @@ class _Run:
         self.evaluations += 1
         height = height_px - np.float32(height_px.mean(dtype=np.float64))
         leaf = torch.as_tensor(height * np.float32(self._problem.pixel_size_nm)).requires_grad_(True)
-        answer = self._problem.forward.signals(leaf, self._check)
+        # not a method of this run: the graph would hold the run that holds it, which no collector of garbage sees
+        answer = self._problem.forward.signals(leaf, partial(stop_if_asked, self._should_stop))
         self._check()
         return _Surface(height, leaf, answer, answer.detach().cpu().numpy())
 

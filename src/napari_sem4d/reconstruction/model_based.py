@@ -13,7 +13,7 @@ from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.region import Region
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.threads import hold_libraries
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, Whole
 from napari_sem4d.reconstruction.inversion import SlopeMap
 from napari_sem4d.reconstruction.likelihood import Likelihood
 from napari_sem4d.reconstruction.loop import LoopStep, Problem, Refined, refine
@@ -47,7 +47,7 @@ def model_based(
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
     on_step: Callable[[LoopStep], object] | None,
-    whole: tuple[int, int] | None = None,
+    whole: Whole | None = None,
 ) -> Estimate:
     """Height of the inside of a part of a scan, from a forward model that has to re-create the images.
 
@@ -65,8 +65,8 @@ def model_based(
         Shape of the whole scan, to say what the next one of a series can go on from.
     samples, seed, progress, should_stop, on_step
         As in :func:`napari_sem4d.reconstruct`.
-    whole : (rows, columns), optional
-        Shape of the map whose plane is free, when the part is but a tile of it.
+    whole : Whole, optional
+        The map of which the part is a tile.
     """
     hold_libraries()
     ask = should_stop if should_stop is not None else lambda: False
@@ -131,7 +131,7 @@ def _estimate(
     method: LoopMethod,
     samples: int,
     seed: int,
-    whole: tuple[int, int] | None,
+    whole: Whole | None,
     should_stop: Callable[[], bool],
     progress: Callable[[float], object],
 ) -> Estimate:
@@ -142,12 +142,15 @@ def _estimate(
     signals = found.signals * found.brightness
     middle = np.float32(np.median(found.brightness))
     stop_if_asked(should_stop)
-    reason = reasons(part, slopes, facets, signals / middle, should_stop)
+    shape, shortfall = (None, None) if whole is None else (whole.shape, whole.shortfall)
+    reason = reasons(part, slopes, facets, signals / middle, shortfall, should_stop)
     progress(0.85)
     stop_if_asked(should_stop)
-    model = np.float32(scale) * loop_model_sigma(found, part.setup, pixel, slopes.usable >= 3, method.range_error)
+    model = np.float32(scale) * loop_model_sigma(
+        found, part.setup, pixel, slopes.usable >= 3, method.range_error, should_stop
+    )
     stop_if_asked(should_stop)
-    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found, whole, should_stop), model)
+    sigma = np.hypot(np.float32(scale * pixel) * loop_noise_sigma(found, shape, should_stop), model)
     stop_if_asked(should_stop)
     progress(0.9)
     draws = None

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.model.errors import stop_if_asked
+from napari_sem4d.reconstruction.estimate import Estimate, Part, Whole
 from napari_sem4d.reconstruction.integration import integrate
 from napari_sem4d.reconstruction.inversion import SlopeMap, invert
 from napari_sem4d.reconstruction.slope_calibration import calibrated, calibrated_variances, uncalibrated
@@ -25,11 +26,11 @@ def photometric(
     *,
     progress: Callable[[float], object],
     should_stop: Callable[[], bool] | None,
-    whole: tuple[int, int] | None = None,
+    whole: Whole | None = None,
 ) -> Estimate:
     """Height of a part of a scan; see :func:`napari_sem4d.reconstruct` for the arguments.
 
-    ``whole`` is the shape (rows, columns) of the map whose plane is free, when ``part`` is but a tile of it.
+    ``whole`` is the map of which ``part`` is a tile.
     """
     slopes = measured_slopes(part, should_stop)
     progress(0.3)
@@ -39,23 +40,27 @@ def photometric(
     facets = facet_signals(slopes.slope_x, slopes.slope_y, part, should_stop)
     # A result explains the images by the surface it claims, so the predicted images come from the height, not from
     # the slopes that were fitted to each pixel.
+    stop_if_asked(should_stop)
     own = uncalibrated(*slopes_of(height, pixel), part.setup)
     signals = facet_signals(*own, part, should_stop) * slopes.brightness
     progress(0.6)
-    model = range_sigma(height, part.setup, pixel)
+    model = range_sigma(height, part.setup, pixel, should_stop)
+    stop_if_asked(should_stop)
     variances = calibrated_variances(slopes, part.setup)
-    sigma = np.hypot(noise_sigma(*variances, pixel, whole), model)
+    sigma = np.hypot(noise_sigma(*variances, pixel, None if whole is None else whole.shape, should_stop), model)
+    stop_if_asked(should_stop)
     progress(0.7)
     draws = None
     if samples > 0:
         blur = range_blur_px(part.setup, pixel)
         draws = draw_samples(height, *variances, model, blur, pixel, samples, seed, should_stop, part.place)
     middle = np.float32(np.median(slopes.brightness))
+    stop_if_asked(should_stop)
     return Estimate(
         height_nm=height,
         sigma_nm=sigma.astype(np.float32),
         samples=draws,
-        reason=reasons(part, slopes, facets, signals / middle, should_stop),
+        reason=reasons(part, slopes, facets, signals / middle, None if whole is None else whole.shortfall, should_stop),
         shadow=shadowed(facets, part),
         brightness=slopes.brightness,
         signals=signals,

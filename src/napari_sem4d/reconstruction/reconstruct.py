@@ -166,7 +166,7 @@ def _reconstructed(
             "the method photometric begins with no surface: choose analytic or vift, or leave the start out"
         )
     tell = progress if progress is not None else _ignore
-    scan = take_in(images, setup, pixel_size_nm, frame)
+    scan = take_in(images, setup, pixel_size_nm, frame, should_stop)
     region, selected = window_of(Region.full(scan.images.shape[1:]) if roi is None else roi, scan.images.shape[1:])
     rows, columns = scan.images.shape[1:]
     check_memory(method, (rows, columns), region.shape, len(scan.images), samples)
@@ -187,7 +187,11 @@ def _reconstructed(
     judged = z_scale(part.setup, mean_levels(part.images) - part.channels.offset)
     if judged.reason:
         remarks.append(f"arbitrary z scale: {judged.reason}")
-    remarks += [*estimate.remarks, *check_level(part, estimate), *check_residual(part, estimate)]
+    stop_if_asked(should_stop)
+    remarks += [*estimate.remarks, *check_level(part, estimate)]
+    stop_if_asked(should_stop)
+    remarks += check_residual(part, estimate)
+    stop_if_asked(should_stop)
     remarks += _remarks_on_setup(part.setup, estimate)
     tell(1.0)
     provenance = {
@@ -202,7 +206,8 @@ def _reconstructed(
         **({} if begin is None else {"start": begin.about}),
         **estimate.details,
     }
-    return _height_map(part, region, estimate, judged, tuple(remarks), provenance), estimate.neighbour
+    result = _height_map(part, region, estimate, judged, tuple(remarks), provenance, should_stop)
+    return result, estimate.neighbour
 
 
 def _estimate(
@@ -258,6 +263,7 @@ def _made_ready(
     field = Field.of(stack.shape[1:], scan.pixel_size_nm)
     table = reflectance(setup, round(field.half_width_mm, 6))
     check_geometry(setup, table)
+    stop_if_asked(should_stop)
     tell(0.15)
     channels = solve_channels(stack, setup, table, field, saturation=scan.saturation, level_region=level_region)
     remarks += channels.remarks
@@ -275,6 +281,7 @@ def _height_map(
     judged: ZScale,
     warnings: tuple[str, ...],
     provenance: dict[str, Any],
+    should_stop: Callable[[], bool] | None,
 ) -> HeightMap:
     predicted = estimate.signals
     residual: NDArray[np.float32] = scratch.zeros(
@@ -282,6 +289,7 @@ def _height_map(
     )
     gain, offset = (v.astype(np.float32)[:, None, None] for v in (estimate.gain, part.channels.offset))
     for rows in scratch.row_batches(predicted.shape):
+        stop_if_asked(should_stop)
         predicted[:, rows] = predicted[:, rows] * gain + offset
         residual[:, rows] = part.images[:, rows] - predicted[:, rows]
     brightness = estimate.brightness

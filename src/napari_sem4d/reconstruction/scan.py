@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sem4d.model import scratch
 from napari_sem4d.model.conditions import differences
-from napari_sem4d.model.errors import InputError
+from napari_sem4d.model.errors import InputError, stop_if_asked
 from napari_sem4d.model.series import SemSeries
 from napari_sem4d.model.setup import Setup
 from napari_sem4d.physics.detectors import mean_direction
@@ -55,7 +55,11 @@ class Scan:
 
 
 def take_in(
-    images: ArrayLike | SemSeries | Sequence[NDArray[Any]], setup: Setup, pixel_size_nm: float | None, frame: int
+    images: ArrayLike | SemSeries | Sequence[NDArray[Any]],
+    setup: Setup,
+    pixel_size_nm: float | None,
+    frame: int,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Scan:
     """Bring the input of a reconstruction into one form.
 
@@ -63,6 +67,8 @@ def take_in(
     ------
     InputError
         For input that gives no height: see :func:`napari_sem4d.reconstruct`.
+    Cancelled
+        When ``should_stop`` returned True.
     """
     if not isinstance(images, SemSeries):
         images = SemSeries.from_arrays(_stack(images), pixel_size_nm, detector_names=None)
@@ -97,9 +103,10 @@ def take_in(
         raise InputError(f"frame {frame} is not in the series of {len(images)} scans (0 to {len(images) - 1})")
     sources = tuple(dict.fromkeys(m.source for m in images.channel_metadata if m.source))
     stack = _frame(images, frame)
+    stop_if_asked(should_stop)
     other_settings = differences(setup, images.channel_metadata)
     stack, setup, remarks = without_dead(stack, setup)
-    _check_images(stack, setup, images.saturation)
+    _check_images(stack, setup, images.saturation, should_stop)
     return Scan(
         stack, images.pixel_size_nm, images.saturation, images.simultaneous is True, sources, setup,
         images.metadata.scan_rotation_deg, (*other_settings, *remarks),
@@ -149,10 +156,16 @@ def _stack(images: ArrayLike | Sequence[NDArray[Any]]) -> NDArray[Any]:
     return array
 
 
-def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[float, float] | None) -> None:
+def _check_images(
+    images: NDArray[np.float32],
+    setup: Setup,
+    saturation: tuple[float, float] | None,
+    should_stop: Callable[[], bool] | None,
+) -> None:
     if min(images.shape[1:]) < 8:
         raise InputError(f"images of {images.shape[1]} x {images.shape[2]} pixels are too small: 8 x 8 at least")
     for name, image in zip(setup.detector_names, images, strict=True):
+        stop_if_asked(should_stop)
         finite = sum(int(np.isfinite(image[rows]).sum()) for rows in scratch.row_batches(image.shape))
         if not finite:
             raise InputError(f"the image of detector {name} holds no finite number")
@@ -161,6 +174,7 @@ def _check_images(images: NDArray[np.float32], setup: Setup, saturation: tuple[f
             raise InputError(
                 f"the image of detector {name} is saturated everywhere: record it with less contrast or brightness"
             )
+    stop_if_asked(should_stop)
     if count_measured(images, saturation) < 16:
         raise InputError(
             "nowhere on the scan do three segments have a grey level that is neither missing nor saturated: "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sem4d.model.region import Region
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, Whole
 from napari_sem4d.reconstruction.photometric import photometric
 from napari_sem4d.reconstruction.start import Start
 
@@ -28,8 +28,8 @@ class TileTask:
         What the tile looks at, its gains final.
     support : Region
         Where it counts, on the part.
-    whole : (rows, columns)
-        Shape of the map that it is a tile of.
+    whole : Whole
+        The map that it is a tile of.
     samples, seed : int
         As for :func:`napari_sem4d.reconstruct`.
     start : Start or None
@@ -41,7 +41,7 @@ class TileTask:
     method: str
     part: Part
     support: Region
-    whole: tuple[int, int]
+    whole: Whole
     samples: int
     seed: int
     start: Start | None = None

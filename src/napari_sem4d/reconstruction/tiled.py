@@ -21,14 +21,16 @@ from napari_sem4d.model.errors import stop_if_asked
 from napari_sem4d.model.limits import LIMITS
 from napari_sem4d.model.region import Region
 from napari_sem4d.physics.jobs import spread
-from napari_sem4d.reconstruction.estimate import Estimate, Part
+from napari_sem4d.reconstruction.estimate import Estimate, Part, Whole
 from napari_sem4d.reconstruction.gains import Channels
 from napari_sem4d.reconstruction.joining import add_differences, solve_in_place
 from napari_sem4d.reconstruction.memory import largest_core, result_bytes, tiles_at_once
+from napari_sem4d.reconstruction.photometric import measured_slopes
 from napari_sem4d.reconstruction.start import Start
 from napari_sem4d.reconstruction.tile import TileTask, solve_tile
 from napari_sem4d.reconstruction.tiling import Tile, Tiling
 from napari_sem4d.reconstruction.uncertainty import range_blur_px
+from napari_sem4d.reconstruction.validity import fine_over_noise, noise_shortfall
 
 if TYPE_CHECKING:
     from napari_sem4d.reconstruction.loop import LoopStep
@@ -38,6 +40,7 @@ _BEYOND_PX = 16  # the edge of a tile, where its surface goes on flat
 _RANGES = 3.0  # exit radii: what electrons carry from farther away is as smooth as the surface
 _MOST_OVERLAP = 160
 _MOST_UNIT = 64  # larger windows of the network cannot be kept: tiles would be too few, and too large
+_PLACES, _PLACE_PX = 5, 192  # along a side, and their side, from which the noise of the whole is told
 _OF_GAINS, _OF_TILES = 0.05, 0.85  # shares of the work; joining is the rest
 
 
@@ -91,14 +94,15 @@ def tiled(
     progress(_OF_GAINS)
     core = largest_core(method, scan.shape, region.shape, len(scan.images), samples, overlap)
     tiling = Tiling.of(region, scan.shape, core, overlap, unit if unit <= _MOST_UNIT else 1)
+    whole = Whole(region.shape, _common_shortfall(scan.crop(region), method, should_stop))
     joined = _Joined(tiling, len(scan.images), samples)
     tiles = tiling.tiles()
 
     def task(index: int) -> TileTask:
-        return task_of(scan, tiles[index], tiling, method, samples, seed, start)
+        return task_of(scan, tiles[index], whole, method, samples, seed, start)
 
     def take(index: int, answer: Estimate) -> None:
-        joined.add(tiles[index], answer)
+        joined.add(tiles[index], answer, should_stop)
         watch.note(answer)
 
     if LIMITS.is_spread:
@@ -121,6 +125,7 @@ def _one_by_one(
     """Solve all tiles in this process."""
     work = np.cumsum([0.0] + [float(np.prod(t.around.shape)) for t in tiles])
     for index, tile in enumerate(tiles):
+        stop_if_asked(should_stop)
         done, share = _OF_GAINS + _OF_TILES * work[index : index + 2] / work[-1]
         take(index, solve_tile(task(index), partial(_tell_between, progress, done, share), should_stop, watch.of(tile)))
 
@@ -159,14 +164,41 @@ def _reach_px(scan: Part) -> int:
     return min(math.ceil(_RANGES * range_blur_px(scan.setup, scan.pixel_size_nm)) + _BEYOND_PX, _MOST_OVERLAP)
 
 
+def _common_shortfall(part: Part, method: str, should_stop: Callable[[], bool] | None) -> float | None:
+    """By how much the variances of the slopes of a map fall short of their noise, from places all over it.
+
+    A quiet tile beside a rough one would else be judged otherwise. None for a method that does not ask.
+    """
+    if method != "photometric":
+        from napari_sem4d.reconstruction.loop_methods import LOOP_METHODS
+
+        if LOOP_METHODS[method].judged is not None:
+            return None
+    rows, columns = (_middles(side) for side in part.shape)
+    exit_radius_px = range_blur_px(part.setup, part.pixel_size_nm)
+    found = []
+    for row in rows:
+        for column in columns:
+            place = Region(row, min(row + _PLACE_PX, part.shape[0]), column, min(column + _PLACE_PX, part.shape[1]))
+            slopes = measured_slopes(part.crop(place), should_stop)
+            found.append(fine_over_noise(slopes, exit_radius_px, should_stop))
+    return noise_shortfall(found)
+
+
+def _middles(side: int) -> list[int]:
+    """Where places of a side begin that are looked at, evenly spread."""
+    count = min(_PLACES, max(1, side // _PLACE_PX))
+    return [int((side - _PLACE_PX) * (i + 0.5) / count) if side > _PLACE_PX else 0 for i in range(count)]
+
+
 def task_of(
-    scan: Part, tile: Tile, tiling: Tiling, method: str, samples: int, seed: int, start: Start | None
+    scan: Part, tile: Tile, whole: Whole, method: str, samples: int, seed: int, start: Start | None
 ) -> TileTask:
     """Return all that a tile is solved from, copied out of the scan."""
     part = scan.crop(tile.around)
     part = replace(part, images=np.ascontiguousarray(part.images, np.float32))
     return TileTask(
-        method, part, tile.support.seen_from(tile.around), tiling.region.shape, samples, seed,
+        method, part, tile.support.seen_from(tile.around), whole, samples, seed,
         None if start is None else start.crop(tile.around),
     )  # fmt: skip
 
@@ -186,18 +218,21 @@ class _Joined:
         self._samples = empty(samples) if samples else None
         self._reason, self._shadow = empty(dtype=np.uint8), empty(dtype=np.bool_)
 
-    def add(self, tile: Tile, answer: Estimate) -> None:
+    def add(self, tile: Tile, answer: Estimate, should_stop: Callable[[], bool] | None) -> None:
         """Add the solution of a tile, on its support."""
         rows, columns = self._tiling.weights(tile)
         here = tile.support.seen_from(self._tiling.region).slices
         add_differences(self._height[here], answer.height_nm, rows, columns)
         if self._samples is not None and answer.samples is not None:
             for whole, part in zip(self._samples, answer.samples, strict=True):
+                stop_if_asked(should_stop)
                 add_differences(whole[here], part, rows, columns)
+        stop_if_asked(should_stop)
         weight = rows.pixels[:, None] * columns.pixels
         self._sigma[here] += weight * answer.sigma_nm
         self._brightness[here] += weight * answer.brightness
         for whole, part in zip(self._signals, answer.signals, strict=True):
+            stop_if_asked(should_stop)
             whole[here] += weight * part
         core, inside = tile.core.seen_from(self._tiling.region).slices, tile.core.seen_from(tile.support).slices
         self._reason[core], self._shadow[core] = answer.reason[inside], answer.shadow[inside]

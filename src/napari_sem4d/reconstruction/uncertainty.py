@@ -31,6 +31,7 @@ def noise_sigma(
     variance_y: NDArray[np.float32],
     pixel_size_nm: float,
     whole: tuple[int, int] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
     """Standard deviation of the integrated height that white slope noise of these variances causes, (y, x) nm.
 
@@ -50,14 +51,17 @@ def noise_sigma(
         # adjoint difference times the mean of two neighbours: i sin k
         transfer = 1j * np.sin(k) / laplacian
         transfer[0, 0] = 0.0
+        stop_if_asked(should_stop)
         kernel = fft.irfft2(transfer, s=shape, workers=LIMITS.thread_count) ** 2
+        stop_if_asked(should_stop)
+        waves = fft.rfft2(kernel, workers=LIMITS.thread_count)
+        stop_if_asked(should_stop)
         capped = np.minimum(variance, 100 * np.median(variance))
         total += np.float32(0.5 * longer * capped.mean(dtype=np.float64))
-        total += fft.irfft2(
-            fft.rfft2(kernel, workers=LIMITS.thread_count) * fft.rfft2(capped, workers=LIMITS.thread_count),
-            s=shape,
-            workers=LIMITS.thread_count,
-        ).astype(np.float32)
+        stop_if_asked(should_stop)
+        waves *= fft.rfft2(capped, workers=LIMITS.thread_count)
+        stop_if_asked(should_stop)
+        total += fft.irfft2(waves, s=shape, workers=LIMITS.thread_count).astype(np.float32)
     return np.asarray(pixel_size_nm * np.sqrt(np.maximum(total, 0.0)), np.float32)
 
 
@@ -71,7 +75,12 @@ def _integrated_noise(shape: tuple[int, ...]) -> float:
     return float(row_weights @ transfer @ column_weights)
 
 
-def range_sigma(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: float) -> NDArray[np.float32]:
+def range_sigma(
+    height_nm: NDArray[np.float32],
+    setup: Setup,
+    pixel_size_nm: float,
+    should_stop: Callable[[], bool] | None = None,
+) -> NDArray[np.float32]:
     """Standard deviation from the finite electron range, which a local-slope model does not know, (y, x) nm.
 
     Electrons leave up to the exit radius r90 away and carry the slope found there: the measured surface is about the
@@ -82,6 +91,7 @@ def range_sigma(height_nm: NDArray[np.float32], setup: Setup, pixel_size_nm: flo
     if blur < 0.3:
         return np.zeros_like(height_nm)
     lost = height_nm - ndimage.gaussian_filter(height_nm, blur, mode="nearest")
+    stop_if_asked(should_stop)
     return np.asarray(np.sqrt(ndimage.gaussian_filter(lost**2, 2 * blur, mode="nearest")), np.float32)
 
 
@@ -113,7 +123,10 @@ def draw_samples(
     for index in range(count):
         stop_if_asked(should_stop)
         noise = [white_noise(seed, index, plane, place) for plane in (0, 1)]
-        samples[index] = height_nm + integrate(sigma_x * noise[0], sigma_y * noise[1], pixel_size_nm)
+        stop_if_asked(should_stop)
+        error = integrate(sigma_x * noise[0], sigma_y * noise[1], pixel_size_nm, should_stop=should_stop)
+        samples[index] = height_nm + error
+        stop_if_asked(should_stop)
         samples[index] += _smooth_error(model_sigma_nm, blur_px, white_noise(seed, index, 2, place))
     return samples
 
@@ -131,14 +144,20 @@ def loop_noise_sigma(
 
 
 def loop_model_sigma(
-    found: Refined, setup: Setup, pixel_size_nm: float, measured: NDArray[np.bool_], range_error: float
+    found: Refined,
+    setup: Setup,
+    pixel_size_nm: float,
+    measured: NDArray[np.bool_],
+    range_error: float,
+    should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
     """Standard deviation of the refined height from what model and prior do not know, (y, x) nm.
 
     The share ``range_error`` of what the finite range takes away (see :func:`range_sigma`), and, away from the next
     measured pixel, the integrated random curvature that the prior allows: ``tau d^1.5 / sqrt(3)`` for a distance d.
     """
-    lost = np.float32(range_error) * range_sigma(found.height_nm, setup, pixel_size_nm)
+    lost = np.float32(range_error) * range_sigma(found.height_nm, setup, pixel_size_nm, should_stop)
+    stop_if_asked(should_stop)
     if measured.all():
         return lost
     distance = ndimage.distance_transform_edt(~measured).astype(np.float32)
@@ -177,8 +196,9 @@ def _smooth_error(sigma_nm: NDArray[np.float32], blur_px: float, white: NDArray[
     if not sigma_nm.any():
         return np.zeros_like(sigma_nm)
     smooth = ndimage.gaussian_filter(white, blur_px, mode="reflect")
-    spread = float(smooth.std())
-    if min(white.shape) > _WIDE * blur_px:  # the one of an endless map: the same in every part of a map
+    if min(white.shape) <= _WIDE * blur_px:
+        spread = float(smooth.std())
+    else:  # the one of an endless map: the same in every part of a map
         peak = np.zeros(2 * math.ceil(4 * blur_px) + 1)
         peak[peak.size // 2] = 1.0
         spread = float((ndimage.gaussian_filter1d(peak, blur_px) ** 2).sum())
