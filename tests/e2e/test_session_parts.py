@@ -51,8 +51,8 @@ def settle(window: Window) -> None:
     window.settle()
     bench = window.workbench
     window.wait_until(lambda: not bench.afm.doing and not bench.afm.view.is_changing)
-    window.wait_until(lambda: bench.looks.is_there)
-    window.qtbot.wait(300)  # bars and words come in turns of their own
+    window.wait_until(lambda: bench.looks.is_there and not bench.result.is_changing)
+    window.wait_until(lambda: not bench.result.colors.is_changing)  # bars and words come in turns of their own
 
 
 def save_and_close(window: Window, folder: Path) -> None:
