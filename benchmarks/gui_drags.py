@@ -1,4 +1,4 @@
-"""What the window does during a run and sixteen drags: every turn of the GUI thread, and who took the longest ones."""
+"""What the window does during a run, sixteen drags and eight turns between map and surface, and who took longest."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ class Blame:
         if self._taken:
             name, _ = self._taken.most_common(1)[0]
             self.worst[name] = max(self.worst.get(name, 0.0), turn_ms)
+        self.forget()
+
+    def forget(self) -> None:
+        """Blame nobody for what was done so far."""
         self._taken.clear()
         self._last = time.thread_time()
 
@@ -87,10 +91,10 @@ def gui_drags(setup: Setup) -> Iterator[Table]:
         bench.reconstruct()
         watch.until(lambda: bench.session.current_run.is_running)
         table = Table(
-            title="16 drags during runs of vift, 1024 x 768 x 4: turns of the GUI thread > 1 ms\n"
+            title="During runs of vift, 1024 x 768 x 4, 4 drags or clicks each: turns of the GUI thread > 1 ms\n"
             "ms of its processor time, ms by the wall clock (which a busy machine lengthens)"
         )
-        for heading in ("drag", "turns", "median", "95 %", "longest", "longest drawing (OpenGL)"):
+        for heading in ("drag or click", "turns", "median", "95 %", "longest", "longest drawing (OpenGL)"):
             table.add_column(heading)
         look, panel = dock.reconstruct_panel.result_box.look_box, dock.detectors_panel
         dock.show_step(2)
@@ -98,6 +102,8 @@ def gui_drags(setup: Setup) -> Iterator[Table]:
         drags["light"] = lambda: hand.slide(look.elevation_slider)
         drags["segment, with live prediction"] = lambda: hand.turn_segment(panel.from_below)
         drags["section"] = lambda: hand.draw_line(viewer, bench)
+        drags["turn to the surface (3D)"] = lambda: hand.turn_there(dock.reconstruct_panel.result_box, 3)
+        drags["turn to the map (2D)"] = lambda: hand.turn_there(dock.reconstruct_panel.result_box, 2)
         everything = Watch()
         for name, drag in drags.items():
             dock.show_step(1 if "segment" in name else 2)
@@ -106,17 +112,21 @@ def gui_drags(setup: Setup) -> Iterator[Table]:
             if name == "section":
                 bench.session.looking.choose(look="height")
                 dock.reconstruct_panel.result_box.section_box.draw_button.click()
-            watch.until(lambda: True, 0.8)
             watch.clear()
             for _ in range(4):
                 if not bench.session.current_run.is_running:
                     bench.reconstruct()
+                if name.startswith("turn"):
+                    (bench.result.show_map if "3D" in name else bench.result.show_surface)()  # what is turned from
+                Watch().until(lambda: True, 0.8)
+                blame.forget()
                 drag()
             _add(table, name, watch)
-            everything.own_ms += watch.own_ms
-            everything.wall_ms += watch.wall_ms
-            everything.drawing_ms += watch.drawing_ms
-        _add(table, "all of them", everything)
+            if not name.startswith("turn"):
+                everything.own_ms += watch.own_ms
+                everything.wall_ms += watch.wall_ms
+                everything.drawing_ms += watch.drawing_ms
+        _add(table, "all 16 drags", everything)
     blame.end()
     yield table
     longest = Table(title="Longest turns by the function of ours that was seen in them most (outermost → innermost)")
@@ -199,6 +209,14 @@ class _Hand:
         point = QPointF(place)
         event = QMouseEvent(kind, point, widget.mapToGlobal(point), button, buttons, Qt.KeyboardModifier.NoModifier)
         self._turn(lambda: QApplication.sendEvent(widget, event))
+
+    def turn_there(self, box: Any, dimensions: int) -> None:
+        """Click on the button that turns to map or surface."""
+        button = box.surface_button if dimensions == 3 else box.map_button
+        self.drag(button, [QPoint(button.width() // 2, button.height() // 2)])
+        for _ in range(60):
+            time.sleep(0.01)
+            self._turn()
 
     def slide(self, slider: Any) -> None:
         """Drag the handle of a slider to its other end."""

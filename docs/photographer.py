@@ -74,11 +74,22 @@ class Photographer:
         until = time.monotonic() + seconds
         self.wait(lambda: time.monotonic() > until)
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether layers, colours or words are on their way onto the canvas."""
+        bench = self.dock.workbench
+        view = bench.result
+        if view is not None and (view.is_changing or view.colors.is_changing):
+            return True
+        return bench.is_showing or bench.afm.view.is_changing or bench.simulate.is_changing
+
     def take(self, name: str) -> None:
         """Save a picture of the whole window."""
         if self.theme == "light" and name not in IN_LIGHT:
             return
-        self.pause(0.8)
+        self.pause(0.4)
+        self.wait(lambda: not self.is_changing)
+        self.pause(0.4)
         path = PICTURES / f"{name}_{self.theme}.png"
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)
         shrink(path)

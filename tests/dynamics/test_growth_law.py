@@ -76,7 +76,14 @@ def test_uneven_times_do_not_matter():
 def test_pixels_without_a_height_stay_without():
     seen = movie(ISLANDS, 6, SHAPE, noise_nm=2.0)
     seen.height_nm[2:, :, :5] = np.nan  # drifted out of view
-    coming = fit_growth_law(seen).predict(1)
+    count = len(seen.time_s)
+    recorded = {
+        "drift_px": np.ones((count, 2)),
+        "drift_sigma_px": np.ones(count),
+        "relative_signal": np.ones((count, 4)),
+    }
+    coming = fit_growth_law(replace(seen, **recorded)).predict(1)
+    assert coming.drift_px is coming.drift_sigma_px is coming.relative_signal is None, "nothing was recorded yet"
     assert np.isnan(coming.height_nm[0, :, :5]).all()
     assert np.isfinite(coming.height_nm[0, :, 5:]).all()
 

@@ -173,11 +173,29 @@ def swipe(window: Any) -> None:
     window.drag((rows / 3, columns * 0.6), (rows / 3, columns * 0.7))
     assert window.viewer.scene.camera.mouse_pan, "elsewhere the mouse moves the canvas"
     assert view.divide == pytest.approx(0.25, abs=0.02)
+    swipe_downwards(window)
     look(window, "swipe")
     assert view.look == "none"
     assert not matched.visible
     assert not view.divider.visible
     assert matched.data.shape == (rows, columns)
+
+
+def swipe_downwards(window: Any) -> None:
+    """Lay the divider level and drag it down: the AFM is left below it only."""
+    box, view = window.dock.afm_panel.look_box, window.workbench.afm.view
+    matched, (rows, columns) = view.layers.matched, view.layers.difference.data.shape
+    window.qtbot.keyClick(box.level_box, Qt.Key.Key_Space)
+    assert matched.data.shape == (rows - round(rows / 4), columns)
+    window.drag(((rows - 1) / 4, columns / 3), (rows * 0.6, columns / 3))
+    assert view.divide == pytest.approx(0.6, abs=0.02)
+    edge = view.layers.difference.data_to_world((view.divide * rows, 0))
+    np.testing.assert_allclose(matched.data_to_world((0, 0)), edge, atol=difference_pixel(view))
+    start, end = (view.divider.data_to_world(corner) for corner in view.divider.data[0])
+    np.testing.assert_allclose(start[0], end[0])  # it lies level, from one side of the map to the other
+    assert end[1] - start[1] == pytest.approx((columns - 1) * difference_pixel(view))
+    window.qtbot.keyClick(box.level_box, Qt.Key.Key_Space)
+    assert matched.data.shape == (rows, columns - round(view.divide * columns))
 
 
 def difference_pixel(view: Any) -> float:

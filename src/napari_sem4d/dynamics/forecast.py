@@ -92,6 +92,9 @@ def forecast(
         height_nm=np.stack(heights).astype(np.float32),
         sigma_nm=np.stack(sigmas).astype(np.float32),
         time_s=last.movie.time_s[-1] + interval_s * np.arange(1, frames + 1),
+        drift_px=None,  # of the frames that were recorded
+        drift_sigma_px=None,
+        relative_signal=None,
     )
 
 

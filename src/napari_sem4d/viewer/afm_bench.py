@@ -21,7 +21,7 @@ from napari_sem4d.session.afm_figures import HeightPair, read_pair
 from napari_sem4d.session.areas import Corner
 from napari_sem4d.session.data_colors import MAGENTA, ORANGE
 from napari_sem4d.viewer.afm_layers import CheckLayers, check_layers, map_of_layer
-from napari_sem4d.viewer.afm_view import IN_3D, AfmView
+from napari_sem4d.viewer.afm_view import IN_3D, AfmView, Look
 from napari_sem4d.viewer.drawn_areas import DrawnLine, DrawnPoints
 from napari_sem4d.viewer.notify import tell, tell_failure
 from napari_sem4d.viewer.workers import Computation, Progress, ShouldStop
@@ -317,15 +317,22 @@ class AfmBench:
 
         self._compute(doing, work, take, "compare the maps")
 
-    def show_findings(self) -> None:
-        """Show what a comparison of an earlier session found, if it is about the shown result."""
+    def show_findings(self, look: Look) -> None:
+        """Show the map of an earlier session in a look, and what a comparison found if it is about the shown result.
+
+        Looks that the display does not have give way to none: it stays as it is.
+        """
+        view = self._workbench.result
+        if view is not None and view.is_3d != (look in IN_3D):
+            look = "none"
         found, name = self.afm.check, self.afm.name
         if found is None or found.result is not self._result:
+            self.view.set_look(look)
             return
 
         def take(layers: CheckLayers) -> None:
             if self.afm.check is found:
-                self.view.take_check(layers, quietly=True)
+                self.view.take_check(layers, look)
 
         self._compute("Showing the comparison …", lambda progress, stop: check_layers(found, name), take, "show it")
 

@@ -52,7 +52,9 @@ class AfmView:
         Of the comparison.
     look : Look
     opacity, divide : float
-        How much of the AFM is blended in, and where along the width of the map the divider stands; 0 to 1.
+        How much of the AFM is blended in, and where along the width or height of the map the divider stands; 0 to 1.
+    is_upright : bool
+        Whether the divider is, and stands along the width.
     """
 
     changed: ClassVar[Signal] = Signal(description="Another look, or the divider stands elsewhere")
@@ -67,6 +69,7 @@ class AfmView:
         self.look: Look = "none"
         self.opacity = _HALF
         self.divide = _HALF
+        self.is_upright = True
         self.is_moving = False
         self._following = False
         self._whole: Any = None
@@ -129,11 +132,10 @@ class AfmView:
 
     # The comparison ------------------------------------------------------------------------------------------
 
-    def take_check(self, layers: CheckLayers, *, quietly: bool = False) -> None:
-        """Show what a comparison found, in the look that there was; ``quietly`` leaves the display as it is."""
-        look: Look = "blend" if self.look == "none" and not quietly else self.look
-        if quietly and self._is_3d:
-            look = "none"
+    def take_check(self, layers: CheckLayers, look: Look | None = None) -> None:
+        """Show what a comparison found, in a look or in that which there was."""
+        if look is None:
+            look = "blend" if self.look == "none" else self.look
         self.forget_check()
         self.layers, self._whole = layers, layers.matched.data
         self.set_look(look)
@@ -199,8 +201,16 @@ class AfmView:
             self._show_over()
 
     def set_divide(self, divide: float) -> None:
-        """Move the divider: to its left is the map, to its right the AFM."""
+        """Move the divider: left of it or above it is the map, on the other side the AFM."""
         self.divide = min(max(divide, 0.0), 1.0)
+        self._follow_divider()
+
+    def set_upright(self, wanted: bool) -> None:
+        """Let the divider stand upright or lie level."""
+        self.is_upright = wanted
+        self._follow_divider()
+
+    def _follow_divider(self) -> None:
         if self.look == "swipe":
             self._cut()
             self._show_divider()
@@ -271,25 +281,36 @@ class AfmView:
 
     # Swiping -------------------------------------------------------------------------------------------------
 
+    @property
+    def _axis(self) -> int:
+        """Axis of the map along which the divider moves."""
+        return 1 if self.is_upright else 0
+
     def _cut(self) -> None:
         if self.layers is None:
             return
-        layer, columns = self.layers.matched, self._whole.shape[1]
-        first = min(round(self.divide * columns), columns - 1)
-        self._put(layer, self._whole[:, first:], self._left + first * layer.scale[1])
+        count = self._whole.shape[self._axis]
+        first = min(round(self.divide * count), count - 1)
+        self._put(self._whole[:, first:] if self.is_upright else self._whole[first:], first)
 
     def _uncut(self) -> None:
         if self.layers is not None and self.layers.matched.data is not self._whole:
-            self._put(self.layers.matched, self._whole, self._left)
+            self._put(self._whole, 0)
 
-    @staticmethod
-    def _put(layer: Image, data: Any, left: float) -> None:
+    def _put(self, data: Any, first: int) -> None:
+        """Show the rest of the AFM from a row or column on, in its place."""
+        if self.layers is None:
+            return
+        layer, place = self.layers.matched, list(self._origin)
+        place[self._axis] += first * float(layer.scale[self._axis])
         layer.data = data
-        layer.translate = (layer.translate[0], left)
+        layer.translate = place
 
     @property
-    def _left(self) -> float:
-        return 0.0 if self.layers is None else float(self.layers.difference.translate[1])
+    def _origin(self) -> tuple[float, float]:
+        """World position (y, x) of the first pixel of the map."""
+        row, column = (0.0, 0.0) if self.layers is None else self.layers.difference.translate
+        return float(row), float(column)
 
     def _show_divider(self) -> None:
         wanted = self.look == "swipe" and self.layers is not None and not self._is_3d
@@ -297,12 +318,12 @@ class AfmView:
             if self.divider is not None:
                 self.divider.visible = False
             return
-        difference = self.layers.difference
-        rows, columns = difference.data.shape
-        pixel = float(difference.scale[0])
+        rows, columns = (self.layers.difference.data.shape[axis] - 1 for axis in (0, 1))
+        pixel = float(self.layers.difference.scale[0])
+        line = np.array([[0.0, 0.0], [rows * pixel, 0.0] if self.is_upright else [0.0, columns * pixel]])
         if self.divider is None or self.divider not in self._viewer.layers:
             self.divider = Shapes(
-                np.array([[[0.0, 0.0], [(rows - 1) * pixel, 0.0]]]),
+                line[None],
                 shape_type="line",
                 edge_color=_DIVIDER_COLOR,
                 edge_width=max(rows, columns) * pixel / 250,
@@ -312,22 +333,36 @@ class AfmView:
             )
             self.divider.editable = False
             put_in(self._viewer, self.divider)
-        self.divider.translate = (float(difference.translate[0]), self._left + self.divide * (columns - 1) * pixel)
+        elif not np.array_equal(self.divider.data[0], line):
+            self.divider.data = line[None]
+        place = list(self._origin)
+        place[self._axis] += self.divide * self._length
+        self.divider.translate = place
         self.divider.visible = True
+
+    @property
+    def _length(self) -> float:
+        """How far the divider can move, in nm."""
+        if self.layers is None:
+            return 0.0
+        difference = self.layers.difference
+        return float((difference.data.shape[self._axis] - 1) * difference.scale[self._axis])
 
     def _drag_divider(self, viewer: Any, event: Any) -> Any:
         """Move the divider with the mouse; elsewhere the canvas is moved as usual."""
         if self.look != "swipe" or self.layers is None or self._is_3d or event.button != 1:
             return
-        difference = self.layers.difference
-        width = (difference.data.shape[1] - 1) * float(difference.scale[1])
-        at = float(event.position[-1])
-        if abs(at - self._left - self.divide * width) * viewer.scene.camera.zoom > _GRAB_PX:
+        axis, length = self._axis, self._length
+
+        def share() -> float:
+            return (float(event.position[axis - 2]) - self._origin[axis]) / length
+
+        if abs(share() - self.divide) * length * viewer.scene.camera.zoom > _GRAB_PX:
             return
         pan, viewer.scene.camera.mouse_pan = viewer.scene.camera.mouse_pan, False
         yield
         while event.type == "mouse_move":
-            self.set_divide((float(event.position[-1]) - self._left) / width)
+            self.set_divide(share())
             yield
         viewer.scene.camera.mouse_pan = pan
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from napari.layers import Image, Labels, Tracks
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_sem4d.session.time_study import TimeStudy
 from napari_sem4d.viewer.layers import AXES
@@ -31,6 +32,8 @@ class ObjectLayers:
     study : TimeStudy
         Knows which object is chosen.
     """
+
+    changed: ClassVar[Signal] = Signal(description="They came, or went")
 
     def __init__(self, viewer: Any, study: TimeStudy) -> None:
         self._viewer = viewer
@@ -57,11 +60,18 @@ class ObjectLayers:
             put_in(self._viewer, self.tracks)
             self.labels.events.visible.connect(self._show_or_hide_tracks)
         self._show_choice(self._study.selected)
+        self.changed.emit()
+
+    @property
+    def are_there(self) -> bool:
+        """Whether objects lie over the map."""
+        return self.labels is not None
 
     def take_out(self) -> None:
         """Take the objects away."""
         layers, self.labels, self.tracks = (self.labels, self.tracks), None, None
         take_out(self._viewer, layers)
+        self.changed.emit()
 
     def _show_or_hide_tracks(self, event: object = None) -> None:
         if self.labels is not None and self.tracks is not None:

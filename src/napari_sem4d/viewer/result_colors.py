@@ -159,6 +159,11 @@ class ResultColors(QObject):
         if other:
             yield self.show_unit  # a bar comes to stand below it only when the words come
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether colour bars are still to come or to go."""
+        return self._dressing is not None and self._dressing.is_going_on
+
     def show_unit(self) -> None:
         """Say what the colours are: napari's colour bar has no unit, this stands right above it."""
         if self._is_over:

@@ -26,6 +26,7 @@ from napari_sem4d.session.store.unsaved import LeftBehind, forget, is_unsaved, l
 from napari_sem4d.session.store.view_state import ViewState
 from napari_sem4d.viewer.notify import tell_failure
 from napari_sem4d.viewer.opening import Opened as OpenedScan
+from napari_sem4d.viewer.parts_look import parts_of
 from napari_sem4d.viewer.session_reading import Fetched, fetch, find_again
 from napari_sem4d.viewer.session_restoring import SessionRestoring
 from napari_sem4d.viewer.turns import is_closed
@@ -246,6 +247,7 @@ class SessionBench:
             self._last_view = view_state_of(
                 self._viewer,
                 self._key,
+                parts_of(self._workbench),
                 shown_run=0 if shown is None else shown.id,
                 exaggeration=None if result is None else float(result.exaggeration),
             )

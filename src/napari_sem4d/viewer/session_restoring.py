@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_sem4d.session.snapshot import Snapshot
-from napari_sem4d.session.store.view_state import ViewState
+from napari_sem4d.session.store.view_state import PartsLook, ViewState
 from napari_sem4d.viewer.opening import Opened
+from napari_sem4d.viewer.parts_look import give_afm_look, give_rest, is_settled
 from napari_sem4d.viewer.view_state import give_camera, give_layers_look
 
 if TYPE_CHECKING:
@@ -107,8 +108,13 @@ class SessionRestoring:
                 result.set_exaggeration(look.exaggeration)
             self._viewer.dims.ndisplay = look.displayed_dimensions
             give_layers_look(self._viewer, look, self._key)
-        self._workbench.afm.show_findings()
-        self._when(lambda: True, self._end_showing)
+        give_afm_look(self._workbench, PartsLook(afm="blend") if look is None else look.parts)
+        self._when(lambda: is_settled(self._workbench), self._show_parts)
+
+    def _show_parts(self) -> None:
+        if self._look is not None:
+            give_rest(self._workbench, self._look.parts)
+        self._when(lambda: is_settled(self._workbench), self._end_showing)
 
     def _end_showing(self) -> None:
         look, self._look, self.is_going_on = self._look, None, False

@@ -262,6 +262,17 @@ class SimulateView:
         index = series.detector_names.index(name)
         return layers[index] if index < len(layers) and layers[index] in self._viewer.layers else None
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether layers are on their way into the viewer or out of it."""
+        return self._turns is not None and self._turns.is_going_on
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether a simulated image, or the measured one in its place, is what the canvas shows."""
+        measured = self.measured(self.segment) if self.layers and self.look == "measured" else None
+        return any(layer.visible for layer in (*self.layers.values(), measured) if layer is not None)
+
     def can_look(self, look: Look) -> bool:
         """Whether there is what a look shows."""
         if look in ("measured", "beside"):

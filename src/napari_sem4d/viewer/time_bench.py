@@ -225,7 +225,8 @@ class TimeBench:
             if view is not None:
                 view.frame_changed.connect(self._note_frame)
         run = self._workbench.shown_run
-        if self.study.found is not None and (run is None or run.id != self.study.run_id):
+        is_opening = self._workbench.saving.is_restoring  # what was read off is there before its movie is shown
+        if self.study.found is not None and not is_opening and (run is None or run.id != self.study.run_id):
             self.study.forget()
         if self.movie is None:
             self.stop()

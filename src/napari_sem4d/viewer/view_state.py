@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_sem4d.session.store.view_state import LayerStyle, ViewState
+from napari_sem4d.session.store.view_state import LayerStyle, PartsLook, ViewState
 
 Key = Callable[[Any], str]
 _STYLES = ("opacity", "blending", "gamma", "shading")
@@ -49,7 +49,7 @@ def give_style(layer: Any, style: LayerStyle) -> None:
     layer.visible = style.visible
 
 
-def view_state_of(viewer: Any, key: Key, *, shown_run: int, exaggeration: float | None) -> ViewState:
+def view_state_of(viewer: Any, key: Key, parts: PartsLook, *, shown_run: int, exaggeration: float | None) -> ViewState:
     """Return how a viewer looks.
 
     Parameters
@@ -57,6 +57,7 @@ def view_state_of(viewer: Any, key: Key, *, shown_run: int, exaggeration: float 
     viewer : napari viewer
     key : callable
         Returns under what the style of a layer is kept.
+    parts : PartsLook
     shown_run : int
         Id of the run whose result is shown, 0 for none.
     exaggeration : float or None
@@ -65,6 +66,7 @@ def view_state_of(viewer: Any, key: Key, *, shown_run: int, exaggeration: float 
     camera = viewer.scene.camera
     return ViewState(
         layers={key(layer): style_of(layer) for layer in viewer.layers},
+        parts=parts,
         shown_run=shown_run,
         exaggeration=exaggeration,
         displayed_dimensions=int(viewer.dims.ndisplay),

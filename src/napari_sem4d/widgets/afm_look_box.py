@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from superqt.utils import QSignalThrottler
 
 from napari_sem4d.viewer.afm_view import NEEDS_CHECK, Look
@@ -15,7 +15,7 @@ from napari_sem4d.widgets.alive import follow
 _LOOKS: tuple[tuple[Look, str, str], ...] = (
     ("blend", "&Blend", "The AFM over the map, as opaque as the slider says"),
     ("blink", "Bl&ink", "AFM and map in turn at the same place: what moves does not agree"),
-    ("swipe", "&Swipe", "The map left of the divider, the AFM right of it; drag the divider on the canvas"),
+    ("swipe", "&Swipe", "The map left of the divider or above it, the AFM beyond; drag the divider on the canvas"),
     ("difference", "&Difference", "Map minus AFM"),
     ("drape", "3D with AF&M", "The surface of the map in the colours of the AFM's height"),
     ("drape difference", "3D with diff&erence", "The surface of the map in the colours of map minus AFM"),
@@ -53,9 +53,14 @@ class AfmLookBox(QWidget):
         self._soon.setTimeout(40)
         self._soon.triggered.connect(self._take_slider)
         self.slider.valueChanged.connect(self._soon.throttle)
+        self.level_box = QCheckBox("level")
+        self.level_box.setObjectName("level_divider_box")
+        self.level_box.setToolTip("Lay the divider level: the map above it, the AFM below")
+        self.level_box.toggled.connect(lambda checked: self._view.set_upright(not checked))
         row = QHBoxLayout()
         row.addWidget(self.slider_label)
         row.addWidget(self.slider, 1)
+        row.addWidget(self.level_box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(grid)
@@ -75,6 +80,9 @@ class AfmLookBox(QWidget):
         swipes = view.look == "swipe"
         for part in (self.slider, self.slider_label):
             part.setEnabled(view.look in ("blend", "swipe"))
+        self.level_box.setVisible(swipes)
+        with QSignalBlocker(self.level_box):
+            self.level_box.setChecked(not view.is_upright)
         self.slider_label.setText("Divider" if swipes else "AFM")
         self.slider.setToolTip("Where the divider stands" if swipes else "How opaque the AFM is")
         with QSignalBlocker(self.slider):

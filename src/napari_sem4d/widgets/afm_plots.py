@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -18,6 +18,7 @@ from napari_sem4d.session.data_colors import BLUE, ORANGE
 from napari_sem4d.viewer.workbench import Workbench
 from napari_sem4d.widgets.alive import follow
 from napari_sem4d.widgets.message import sentence
+from napari_sem4d.widgets.themed_plot import ThemedPlot
 
 Plot: TypeAlias = Literal["profile", "heights", "differences", "spectra"]  # Python 3.11
 
@@ -41,7 +42,7 @@ PLOTS: Mapping[Plot, tuple[str, str]] = {
 }
 # Told apart with every common colour vision deficiency, on light and dark (IBM design library).
 _MAP, _AFM = ORANGE, BLUE
-_BAND_ALPHA, _DOT_ALPHA = 70, 110
+_DOT_ALPHA = 110
 _HEIGHT = 228
 _MOST_DECADES = 6
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -56,11 +57,10 @@ class AfmPlots(QWidget):
     workbench : Workbench
     """
 
-    check: Check | None = None  # Qt tells of its style while the widget is made
-
     def __init__(self, workbench: Workbench, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bench = workbench.afm
+        self.check: Check | None = None
         self.plot_box = QComboBox()
         self.plot_box.setToolTip("What is plotted")
         for key, (label, tip) in PLOTS.items():
@@ -70,10 +70,9 @@ class AfmPlots(QWidget):
         self.line_button = QPushButton("Draw the line")
         self.line_button.setToolTip("Draw on the map the line along which both heights are plotted")
         self.line_button.clicked.connect(self._bench.draw_line)
-        self.plot = pg.PlotWidget(background=None, enableMenu=False)
+        self.plot = ThemedPlot()
         self.plot.setFixedHeight(_HEIGHT)
-        self.plot.hideButtons()
-        self.plot.setToolTip("Wheel: zoom; drag: move; double click: all")
+        self.plot.themed.connect(self._draw)
         self.caption = sentence()
         row = QHBoxLayout()
         row.addWidget(self.plot_box, 1)
@@ -106,17 +105,6 @@ class AfmPlots(QWidget):
             self.check = check
             self._draw()
 
-    def mouseDoubleClickEvent(self, event: Any) -> None:
-        """Show all of the plot again."""
-        self.plot.enableAutoRange()
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        changed = event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
-        if changed and self.check is not None:
-            self._draw()
-
     def _draw(self, index: int = 0) -> None:
         self.plot.clear()
         self.line_button.setVisible(self.kind == "profile")
@@ -125,23 +113,10 @@ class AfmPlots(QWidget):
         item.setRange(xRange=(0, 1), yRange=(0, 1))  # the old one may have no power of ten
         item.setLogMode(self.kind == "spectra", self.kind == "spectra")
         for side in ("left", "bottom"):
-            axis = item.getAxis(side)
-            axis.setPen(self._ink)
-            axis.setTextPen(self._ink)
-            axis.setSIPrefixEnableRanges(())  # the unit stands in the label
-            axis.enableAutoSIPrefix(False)
-            axis.setTicks(None)
+            item.getAxis(side).setTicks(None)
         if self.check is not None:
             self._drawings[self.kind](self.check)
         self.plot.enableAutoRange()
-
-    @property
-    def _ink(self) -> QColor:
-        return self.palette().windowText().color()
-
-    def _label(self, bottom: str, left: str) -> None:
-        self.plot.setLabel("bottom", bottom)
-        self.plot.setLabel("left", left)
 
     def _curve(self, x: NDArray[Any], y: NDArray[Any], *, is_map: bool) -> Any:
         style = Qt.PenStyle.SolidLine if is_map else Qt.PenStyle.DashLine
@@ -154,30 +129,26 @@ class AfmPlots(QWidget):
         self.plot.plot(x, y, pen=None, symbol="o", symbolSize=3, symbolPen=None, symbolBrush=color)
 
     def _line(self, angle: float, at: float, style: Qt.PenStyle) -> None:
-        self.plot.addItem(pg.InfiniteLine(at, angle=angle, pen=pg.mkPen(self._ink, width=1, style=style)))
+        self.plot.addItem(pg.InfiniteLine(at, angle=angle, pen=pg.mkPen(self.plot.ink, width=1, style=style)))
 
     def _draw_profile(self, check: Check) -> None:
         found = check.pair.profile
-        self._label("distance (nm)", f"height ({found.unit})")
-        color = QColor(_MAP)
-        color.setAlpha(_BAND_ALPHA)
-        sigma = np.nan_to_num(found.sigma)
-        edges = [pg.PlotDataItem(found.distance_nm, found.height + sign * sigma) for sign in (1, -1)]
-        self.plot.addItem(pg.FillBetweenItem(*edges, brush=color))
+        self.plot.label("distance (nm)", f"height ({found.unit})")
+        self.plot.add_band(found.distance_nm, found.height, found.sigma, _MAP)
         self._curve(found.distance_nm, found.height, is_map=True)
         self._curve(found.distance_nm, check.pair.reference, is_map=False)
 
     def _draw_heights(self, check: Check) -> None:
         cloud, unit = check.cloud, check.result.unit
-        self._label("AFM height (nm)", f"map height ({unit})")
+        self.plot.label("AFM height (nm)", f"map height ({unit})")
         self._dots(cloud.reference, cloud.height)
         ends = np.array([cloud.reference.min(), cloud.reference.max()])
         self.plot.plot(ends, ends * check.comparison.z_gain, pen=pg.mkPen(_MAP, width=_WIDTH))
-        self.plot.plot(ends, ends, pen=pg.mkPen(self._ink, width=1, style=Qt.PenStyle.DashLine))
+        self.plot.plot(ends, ends, pen=pg.mkPen(self.plot.ink, width=1, style=Qt.PenStyle.DashLine))
 
     def _draw_differences(self, check: Check) -> None:
         cloud, found, unit = check.cloud, check.comparison.agreement, check.result.unit
-        self._label(f"mean of map and AFM ({unit})", f"map minus AFM ({unit})")
+        self.plot.label(f"mean of map and AFM ({unit})", f"map minus AFM ({unit})")
         self._dots(cloud.mean, cloud.difference)
         self._line(0, found.bias_nm, Qt.PenStyle.SolidLine)
         for limit in (found.lower_nm, found.upper_nm):
@@ -185,7 +156,7 @@ class AfmPlots(QWidget):
 
     def _draw_spectra(self, check: Check) -> None:
         psd = check.comparison.psd
-        self._label("wavelength (nm)", "power spectral density (nm⁴)")
+        self.plot.label("wavelength (nm)", "power spectral density (nm⁴)")
         self._curve(psd.wavelength_nm, psd.height, is_map=True)
         self._curve(psd.wavelength_nm, psd.reference, is_map=False)
         if psd.parting_nm is not None:

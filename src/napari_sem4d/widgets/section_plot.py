@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
 from napari_sem4d.session.sections import SectionHeights
+from napari_sem4d.widgets.themed_plot import ThemedPlot, shade_of
 
-_BAND_ALPHA = 70
 _WIDTH, _ACTIVE_WIDTH, _AFM_WIDTH = 1.2, 2.4, 1.4
 _MOST_PLACES = 2000  # of a curve: more than a screen shows
 
@@ -44,11 +44,10 @@ class _Curve:
             # in the ink of the window where two curves of one colour would hide each other
             self.afm.setPen(pg.mkPen(ink if is_active else color, width=_AFM_WIDTH, style=Qt.PenStyle.DashLine))
             self.afm.setZValue(5)
-        color.setAlpha(_BAND_ALPHA)
-        self.band.setBrush(color)
+        self.band.setBrush(shade_of(found.section.color))
 
 
-class SectionPlot(pg.PlotWidget):
+class SectionPlot(ThemedPlot):
     """The curves of all sections in the colours of their lines, the active one bold.
 
     Signals
@@ -60,9 +59,8 @@ class SectionPlot(pg.PlotWidget):
     cursors_moved = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, background=None, enableMenu=False)
+        super().__init__(parent)
         self.setObjectName("section_plot")
-        self.hideButtons()
         self.setToolTip("Wheel: zoom; drag: move; double click: all. Drag the two upright cursors.")
         self._curves: dict[str, _Curve] = {}
         self.unit = "nm"
@@ -74,7 +72,8 @@ class SectionPlot(pg.PlotWidget):
             self.addItem(line, ignoreBounds=True)
         for cursor in self.cursors:
             cursor.sigPositionChanged.connect(self._tell)
-        self._dress()
+        self.themed.connect(self._draw_lines)
+        self._draw_lines()
 
     def show_sections(self, found: tuple[SectionHeights, ...], active: str) -> None:
         """Show the curves of other sections, or of the same elsewhere."""
@@ -86,10 +85,10 @@ class SectionPlot(pg.PlotWidget):
             name = heights.section.name
             if name not in self._curves:
                 self._curves[name] = _Curve(self.getPlotItem())
-            self._curves[name].show(heights, name == active, self.palette().windowText().color())
+            self._curves[name].show(heights, name == active, self.ink)
         if found and found[0].profile.unit != self.unit:
             self.unit = found[0].profile.unit
-            self._dress()
+            self._draw_lines()
 
     def show_cursors(self, places: tuple[float, float] | None, heights: tuple[float, float]) -> None:
         """Put the cursors at two distances (nm), and dotted lines at the heights there; None hides them."""
@@ -103,28 +102,10 @@ class SectionPlot(pg.PlotWidget):
                 if np.isfinite(heights[index]):
                     level.setPos(heights[index])
 
-    def mouseDoubleClickEvent(self, event: object) -> None:
-        """Show all of the curves again."""
-        self.enableAutoRange()
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._dress()
-
-    def _dress(self) -> None:
-        if not hasattr(self, "levels"):  # Qt tells of its style while the widget is made
-            return
-        ink = self.palette().windowText().color()
-        item = self.getPlotItem()
-        for side, text in (("bottom", "distance (nm)"), ("left", f"height ({self.unit})")):
-            axis = item.getAxis(side)
-            axis.setPen(ink)
-            axis.setTextPen(ink)
-            axis.setSIPrefixEnableRanges(())  # the unit stands in the label
-            axis.enableAutoSIPrefix(False)
-            self.setLabel(side, text, color=ink.name())
+    def _draw_lines(self) -> None:
+        """Name the axes, and give cursors and levels the ink of the window."""
+        ink = self.ink
+        self.label("distance (nm)", f"height ({self.unit})")
         for cursor in self.cursors:
             cursor.setPen(pg.mkPen(ink, width=1.5))
             cursor.setHoverPen(pg.mkPen(ink, width=3))

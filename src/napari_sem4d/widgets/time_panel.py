@@ -78,6 +78,7 @@ class TimePanel(QWidget):
         follow(self, self._study.selection_changed, self._show_selection)
         follow(self, self._bench.moved, self._show_frame)
         follow(self, self._bench.playing_changed, self._show_playing)
+        follow(self, self._bench.objects.changed, self._show_objects)
         self.refresh()
 
     def _play_row(self) -> QHBoxLayout:
@@ -216,9 +217,7 @@ class TimePanel(QWidget):
             counts = ", ".join(f"{found.tracked.count(kind)} {word}" for kind, word in _EVENT_WORDS.items())
             self.found.setText(f"{len({row.label for row in found.tracked.rows})} {self._study.kind}: {counts}.")
         self.remarks.show_texts(found.remarks if found is not None else movie.warnings if movie is not None else ())
-        if found is None:
-            with QSignalBlocker(self.objects_button):
-                self.objects_button.setChecked(False)
+        self._show_objects()
         self._refresh_buttons()
         self._show_frame(self._bench.frame)
 
@@ -267,6 +266,10 @@ class TimePanel(QWidget):
         with QSignalBlocker(self.play_button):
             self.play_button.setChecked(playing)
         self.play_button.setText("P&ause" if playing else "Pl&ay")
+
+    def _show_objects(self) -> None:
+        with QSignalBlocker(self.objects_button):
+            self.objects_button.setChecked(self._bench.objects.are_there)
 
     def _open_log(self) -> None:
         name, _ = QFileDialog.getOpenFileName(

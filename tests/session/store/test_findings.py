@@ -165,7 +165,7 @@ def test_a_folder_of_the_first_version_opens(measured: Session, tmp_path: Path) 
     again = open_session(folder)
     assert len(again.runs) == 3
     assert again.time_study.findings is None
-    content["schema_version"] = 3
+    content["schema_version"] = 4
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match="newer version"):
         open_session(folder)

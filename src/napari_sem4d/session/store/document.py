@@ -24,7 +24,7 @@ from napari_sem4d.session.run import RunState
 from napari_sem4d.session.sections import Section
 from napari_sem4d.session.store.view_state import ViewState
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 ArrayKind = Literal["runs", "scans", "maps"]
 ARRAY_PLACE = r"^(runs|scans|maps)/\d{4,9}-\d{6,9}/[a-z0-9_]{1,40}$"
@@ -41,6 +41,7 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 MIGRATIONS: Mapping[int, Migration] = {
     1: lambda content: {**content, "schema_version": 2},  # 2 has findings, simulated images and the study of a movie
+    2: lambda content: {**content, "schema_version": 3},  # 3 says how they were looked at
 }
 """Makes of a document of one schema version that of the next."""
 
@@ -261,7 +262,7 @@ class TimeStudyDocument(_Measured):
 class SessionDocument(_Measured):
     """One session."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     name: str = ""
     saved: datetime
     versions: Mapping[str, str]

@@ -25,6 +25,18 @@ class LayerStyle(_Look):
     shading: str | None = None
 
 
+class PartsLook(_Look):
+    """How AFM map, simulated images and objects of a movie are looked at; the looks are words of the window."""
+
+    afm: str = "none"
+    afm_opacity: float = Field(0.5, ge=0, le=1)
+    afm_divide: float = Field(0.5, ge=0, le=1)
+    afm_divider_is_upright: bool = True
+    simulated: str = Field("", description="Empty when no simulated image is seen")
+    segment: str = ""
+    objects: bool = False
+
+
 class ViewState(_Look):
     """Look of one window.
 
@@ -32,6 +44,7 @@ class ViewState(_Look):
     """
 
     layers: Mapping[str, LayerStyle] = Field(default_factory=dict)
+    parts: PartsLook = PartsLook()
     shown_run: int = Field(0, description="The run whose result is shown, 0 for none")
     exaggeration: float | None = Field(None, gt=0, description="How far the surface is stretched along z")
     displayed_dimensions: int = Field(2, ge=2, le=3)
