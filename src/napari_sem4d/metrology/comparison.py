@@ -35,6 +35,7 @@ _PIXELS_AT_ONCE = 2**20  # between two questions whether to stop
 _LOSS_OF_NOISE, _USUAL_LOSS = 0.033, 0.005
 _TAPER = 0.1  # of the side of the overlap, over which it fades out before its spectrum is taken
 _ALIKE = 0.5
+_GAINS = 0.05, 20.0  # of a map that shows the same surface, even one of arbitrary scale
 _JUMP_LINES = 5.0  # standard deviation: what lies higher over more lines is relief
 _BINS_PER_OCTAVE = 4
 _FEWEST_WAVES = 3.0  # wavelengths that fit into the overlap before their power says anything
@@ -322,7 +323,8 @@ def compare(
         searched = replace(maps, reference=maps.reference - _jumps(reference)[:, None])
     first = searched.register(start, mirror, _share_of(progress, 0.0, 0.7 if refines else 0.95))
     found, used, tip_sigma_nm = first, None, math.nan
-    if refines and first.likeness > _ALIKE:  # where nothing lies there is nothing to refine
+    # where nothing lies there is nothing to refine, and no tip feels a surface upside down or far too high
+    if refines and first.likeness > _ALIKE and _GAINS[0] < first.z_gain < _GAINS[1]:
         raw = maps
         maps = raw.without_line_steps(found) if line_steps else raw
         if tip == "estimate":

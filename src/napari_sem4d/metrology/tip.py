@@ -116,18 +116,19 @@ class Tip:
     ) -> NDArray[np.float32]:
         """As :meth:`dilate`, NaN where the tip may have touched what lies beyond the edge of the map.
 
-        Those are the pixels where the surface would be felt higher if it went on beyond its edge at its slope.
+        Those are the pixels where the surface would be felt higher if it went on beyond its edge at its slope, as high
+        as it is anywhere.
         """
         measured = np.isfinite(height_nm)
         if not measured.any():
             return height_nm
-        range_nm = float(np.ptp(height_nm[measured]))
-        margin = min(math.ceil(self._reach_nm(range_nm) / pixel_size_nm), min(height_nm.shape) - 1)
-        wide = np.pad(height_nm, margin, mode="reflect", reflect_type="odd")
+        low, high = float(np.nanmin(height_nm)), float(np.nanmax(height_nm))
+        margin = min(math.ceil(self._reach_nm(high - low) / pixel_size_nm), min(height_nm.shape) - 1)
+        wide = np.clip(np.pad(height_nm, margin, mode="reflect", reflect_type="odd"), low, high)
         rows, columns = (slice(margin, margin + n) for n in height_nm.shape)
         beyond = self.dilate(wide, pixel_size_nm, should_stop=should_stop)[rows, columns]
         inner = self.dilate(height_nm, pixel_size_nm, should_stop=should_stop)
-        return np.where(beyond - inner > _BY_CHANCE * range_nm, np.float32(np.nan), inner)
+        return np.where(beyond - inner > _BY_CHANCE * (high - low), np.float32(np.nan), inner)
 
     def _reach_nm(self, range_nm: float) -> float:
         """How far from its axis the tip touches a surface of a range of heights."""
