@@ -152,7 +152,7 @@ def test_crash_while_writing_leaves_nothing(
     def crash(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez", crash)
+    monkeypatch.setattr(np.lib.format, "write_array", crash)
     with pytest.raises(KeyboardInterrupt):
         write_height(surface, tmp_path / "h.npz")
     assert not list(tmp_path.iterdir())

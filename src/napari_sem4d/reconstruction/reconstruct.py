@@ -292,8 +292,10 @@ def _height_map(
         stop_if_asked(should_stop)
         predicted[:, rows] = predicted[:, rows] * gain + offset
         residual[:, rows] = part.images[:, rows] - predicted[:, rows]
+    stop_if_asked(should_stop)
     brightness = estimate.brightness
     brightness /= np.float32(median_of(brightness))
+    stop_if_asked(should_stop)
     return HeightMap(
         height_nm=estimate.height_nm,
         sigma_nm=estimate.sigma_nm,

@@ -102,7 +102,7 @@ def take_in(
     if not 0 <= frame < len(images):
         raise InputError(f"frame {frame} is not in the series of {len(images)} scans (0 to {len(images) - 1})")
     sources = tuple(dict.fromkeys(m.source for m in images.channel_metadata if m.source))
-    stack = _frame(images, frame)
+    stack = _frame(images, frame, should_stop)
     stop_if_asked(should_stop)
     other_settings = differences(setup, images.channel_metadata)
     stack, setup, remarks = without_dead(stack, setup)
@@ -113,26 +113,31 @@ def take_in(
     )  # fmt: skip
 
 
-def _frame(series: SemSeries, index: int) -> NDArray[np.float32]:
+def _frame(series: SemSeries, index: int, should_stop: Callable[[], bool] | None) -> NDArray[np.float32]:
     """One frame (detector, y, x), infinite pixels as missing ones; in a file when it is too large.
 
     Read segment by segment: of a lazy series one image is in memory at a time.
     """
     given = series.images[index]
-    if isinstance(given, np.ndarray) and given.dtype == np.float32 and not _any_infinite(given):
+    if isinstance(given, np.ndarray) and given.dtype == np.float32 and not _any_infinite(given, should_stop):
         return given
     out: NDArray[np.float32] = scratch.zeros(tuple(given.shape), np.float32)
     for number in range(len(out)):
         image = np.asarray(given[number])
         for rows in scratch.row_batches(image.shape):
+            stop_if_asked(should_stop)
             grey = image[rows].astype(np.float32)
             grey[np.isinf(grey)] = np.nan
             out[number, rows] = grey
     return out
 
 
-def _any_infinite(images: NDArray[np.float32]) -> bool:
-    return any(np.isinf(images[:, rows]).any() for rows in scratch.row_batches(images.shape))
+def _any_infinite(images: NDArray[np.float32], should_stop: Callable[[], bool] | None) -> bool:
+    for rows in scratch.row_batches(images.shape):
+        stop_if_asked(should_stop)
+        if np.isinf(images[:, rows]).any():
+            return True
+    return False
 
 
 def _other_count(setup: Setup, series: SemSeries) -> str:
