@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ _BENT = 0.05  # deviation, as a slope, at which a place counts as half bent
 _FAR = 9  # tokens a side over which bent places are counted
 STEP = TOKEN * WINDOW
 _STRIP_TOKENS = 8192  # of a block between two pauses: some ten milliseconds of work
+_STRIP_PIXELS, _WHOLE_PIXELS = 2**17, 2**18  # of a layer of pixels, likewise; up to so many in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +96,32 @@ class Network(nn.Module):
         """
         rows, columns = height_px.shape[-2:]
         z = functional.pad(height_px[:, None], (0, -columns % STEP, 0, -rows % STEP), "replicate")
-        fine = _deviations(z, _FINE)
-        coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE)
-        around = _surroundings(pause(fine, ask), coarse)
+        fine = _deviations(z, _FINE, ask)
+        coarse = _deviations(functional.avg_pool2d(z, TOKEN) / TOKEN, _COARSE, ask)
+        around = _surroundings(fine, coarse)
         condition = self.condition(condition)
         scale, shift = self.stem_scale(condition)[:, :, None, None].chunk(2, dim=1)
         # channels side by side in memory: what few channels of many pixels cost is moving them about
         seen = torch.cat([_slopes(z), fine], dim=1).contiguous(memory_format=torch.channels_last)
         fine = seen[:, 2:]
-        stem = functional.gelu(self.stem(_halo(seen)) * (1 + scale) + shift)
-        stem = pause(stem, ask)
+        stem = _in_rows(lambda part: functional.gelu(self.stem(_halo(part)) * (1 + scale) + shift), seen, ask, 1)
         for local in self.local:
-            stem = pause(local(stem, condition), ask)
+            stem = _in_rows(partial(local, condition=condition), stem, ask, 2)
         tokens = (self.tokens(stem) + self.surroundings(around)).permute(0, 2, 3, 1).contiguous()
         for block in self.blocks:
             tokens = block(tokens, condition, ask)
         spread = pause(_enlarged(self.spread(tokens).permute(0, 3, 1, 2)), ask)
-        mixed = pause(functional.gelu(self.mix(_halo(torch.cat([stem, spread], dim=1)))), ask)
-        factors = pause(self.factors(mixed.permute(0, 2, 3, 1)), ask)
-        gates = pause(self.gates(_halo(fine)) + _enlarged(self.gates_around(around)), ask)
-        products = (factors * gates.permute(0, 2, 3, 1))[:, :rows, :columns]
+        both = pause(torch.cat([stem, spread], dim=1), ask)
+        factors = _in_rows(lambda part: self._factors(functional.gelu(self.mix(_halo(part)))), both, ask, 1)
+        gates = _in_rows(lambda part: self.gates(_halo(part)), fine, ask, 1)
+        gates = pause(gates + pause(_enlarged(self.gates_around(around)), ask), ask)
+        products = pause(factors * gates, ask).permute(0, 2, 3, 1)[:, :rows, :columns]
         weight = self.last.weight if contraction is None else contraction @ self.last.weight
-        return (products.flatten(1, 2) @ weight.mT).unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+        return pause(products.flatten(1, 2) @ weight.mT, ask).unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
+    def _factors(self, mixed: Tensor) -> Tensor:
+        factors: Tensor = self.factors(mixed.permute(0, 2, 3, 1))
+        return factors.permute(0, 3, 1, 2)
 
 
 class _Local(nn.Module):
@@ -185,6 +191,20 @@ def _in_strips(work: Callable[[Tensor], Tensor], tokens: Tensor, ask: Ask | None
     return torch.cat([pause(work(strip), ask) for strip in tokens.split(rows, dim=1)], dim=1)
 
 
+def _in_rows(work: Callable[[Tensor], Tensor], images: Tensor, ask: Ask | None, reach: int) -> Tensor:
+    """Do something to images (batch, channel, y, x) that reaches over some rows, with a pause after every strip."""
+    count = images.shape[2]
+    rows = max(1, _STRIP_PIXELS // images.shape[3])
+    if ask is None or count * images.shape[3] <= _WHOLE_PIXELS:
+        return pause(work(images), ask)
+    parts = []
+    for first in range(0, count, rows):
+        begin, last = max(0, first - reach), min(first + rows, count)
+        part = work(images[:, :, begin : min(last + reach, count)])
+        parts.append(pause(part[:, :, first - begin : last - begin], ask))
+    return torch.cat(parts, dim=2)
+
+
 def _widened(tokens: Tensor, margin: int) -> Tensor:
     if margin == 0:
         return tokens
@@ -220,7 +240,7 @@ def _slopes(z: Tensor) -> Tensor:
     return both / (1.0 + torch.sqrt(1.0 + right**2 + up**2))
 
 
-def _deviations(z: Tensor, scales: int) -> Tensor:
+def _deviations(z: Tensor, scales: int, ask: Ask | None) -> Tensor:
     """Deviations from planes (batch, scale, y, x) at scales of 1, 2, 4 ... nodes, bounded by 1.
 
     Differences of successive B-spline smoothings (starlet transform; Starck, Fadili and Murtagh 2007).
@@ -231,8 +251,8 @@ def _deviations(z: Tensor, scales: int) -> Tensor:
         apart = 2**scale
         wide = functional.pad(z, (2 * apart,) * 4, "replicate")
         smooth = functional.conv2d(wide, kernel.view(1, 1, 5, 1), dilation=apart)
-        smooth = functional.conv2d(smooth, kernel.view(1, 1, 1, 5), dilation=apart)
+        smooth = pause(functional.conv2d(smooth, kernel.view(1, 1, 1, 5), dilation=apart), ask)
         band = (z - smooth) / apart
-        out.append(band / torch.sqrt(1.0 + band**2))  # a wall is worth no more than a steep slope
+        out.append(pause(band / torch.sqrt(1.0 + band**2), ask))  # a wall is worth no more than a steep slope
         z = smooth
     return torch.cat(out, dim=1)
