@@ -186,6 +186,12 @@ def _session(scenes: Path) -> Iterator[Table]:
     yield session_table(quadrants())
 
 
+def _lags(scenes: Path) -> Iterator[Table]:
+    from benchmarks.lags import lags_table
+
+    yield lags_table()
+
+
 def _kinetics(scenes: Path) -> Iterator[Table]:
     from benchmarks.kinetics import kinetics_tables
 
@@ -212,7 +218,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Table]]] = {
     "growth": _growth, "roughness": _roughness, "start": _start, "simulating": _simulating, "levelling": _levelling,
     "exporting": _exporting, "live": _live, "live_watch": _live_watch,
     "cluster": _cluster,
-    "memory": _memory, "kinetics": _kinetics, "drags": _drags,
+    "memory": _memory, "kinetics": _kinetics, "lags": _lags, "drags": _drags,
     "series": _series, "session": _session, "tiles": _tiles, "large": _large,
 }  # fmt: skip
 # minutes of two cores; a display; real files

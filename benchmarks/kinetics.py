@@ -1,4 +1,4 @@
-"""Kinetics against the truth: events, volumes, facets, velocities, laws, lags. Movies are made elsewhere or here."""
+"""Kinetics against the truth: events, volumes, facets, velocities, laws. Movies are made elsewhere or here."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from benchmarks.movies import Movie, growth
 from napari_sem4d import reconstruct_series
 from napari_sem4d.dynamics.facets import find_facets
 from napari_sem4d.dynamics.growth_law import fit_growth_law
-from napari_sem4d.dynamics.lagged_correlation import lagged_correlation
-from napari_sem4d.dynamics.log_file import LogFile
 from napari_sem4d.dynamics.rate_laws import BOLTZMANN_EV_PER_K, compare_rate_laws, fit_arrhenius
 from napari_sem4d.dynamics.tracks import Tracked, follow_objects
 from napari_sem4d.model import HeightSeries
@@ -76,7 +74,7 @@ class Found:
 
 
 def kinetics_tables() -> Iterator[Table]:
-    """Print what must hold for objects, facets and velocities, then laws and lags."""
+    """Print what must hold for objects, facets and velocities, then laws."""
     table = _new_table(
         "True heights with noise of 3 nm, alike over 1.5 px (160 x 160 x 24), ground of 6 nm rms; islands from 9 nm on"
     )
@@ -264,7 +262,7 @@ def _velocities(growing: Growing) -> NDArray[np.float64]:
 
 
 def laws_table() -> Table:
-    """Laws, activation energies and lags that were put in, over many draws of noise."""
+    """Laws and activation energies that were put in, over many draws of noise."""
     table = Table(title="Intervals of 95 % over 100 draws of noise")
     for heading in ("quantity", "true", "mean found", "interval holds %"):
         table.add_column(heading)
@@ -278,18 +276,7 @@ def laws_table() -> Table:
     rates = 2e5 * np.exp(-0.75 / (BOLTZMANN_EV_PER_K * kelvin))
     energies = [fit_arrhenius(kelvin, rates * (1 + random.normal(0.0, 0.05, 5))).energy_ev for _ in range(100)]
     _add_interval(table, "activation energy, eV", 0.75, [(p.value, p.low, p.high) for p in energies])
-    lags = [_lag(random) for _ in range(100)]
-    _add_interval(table, "lag to a log, s", 24.0, lags)
     return table
-
-
-def _lag(random: np.random.Generator) -> tuple[float, float, float]:
-    time_s = np.arange(0.0, 1200.0, 2.0)
-    gas = np.convolve(np.sin(time_s / 70.0) > 0.0, np.ones(10) / 10, mode="same")
-    log = LogFile("log", time_s, None, {"gas": gas}, {}, {})
-    frames = np.sort(random.uniform(100.0, 1150.0, 40))
-    found = lagged_correlation(log, "gas", frames, 3.0 * log.at("gas", frames - 24.0) + random.normal(0, 0.6, 40), 90.0)
-    return found.lag_s, found.low_s, found.high_s
 
 
 def _add_interval(table: Table, name: str, true: float, found: list[tuple[float, float, float]]) -> None:

@@ -86,15 +86,49 @@ def test_a_lag_that_was_put_in_is_found_with_its_interval():
     random = np.random.default_rng(0)
     frames = np.sort(random.uniform(100.0, 1150.0, 40))
     inside = []
-    for _ in range(20):
+    for _ in range(40):
         log = gas_log(random)
         rate = 3.0 * log.at("O2", frames - 24.0) + random.normal(0.0, 0.6, 40)
         found = lagged_correlation(log, "O2", frames, rate, 90.0)
         inside.append(found.low_s <= 24.0 <= found.high_s)
         assert abs(found.lag_s - 24.0) < 20.0
+        assert found.low_s < found.lag_s < found.high_s
+        assert found.high_s - found.low_s < 40.0
         assert found.correlation > 0.7
         assert found.p_value < 0.01
-    assert np.mean(inside) >= 0.8  # 95 % are meant
+    assert np.mean(inside) >= 0.88  # 95 % are meant, 2 standard deviations of 40 draws less
+
+
+def test_a_log_that_is_switched_once_has_a_wider_interval_than_chi_square_would_say():
+    # far from frames the likelihood is a flight of steps: the set of a change point is larger (Hansen 2000)
+    random = np.random.default_rng(3)
+    time_s = np.arange(0.0, 1200.0, 2.0)
+    log = LogFile("log.csv", time_s, None, {"O2": (time_s > 600.0).astype(float)}, {}, {})
+    frames = np.arange(100.0, 1150.0, 10.0)
+    quantity = log.at("O2", frames - 24.0) + random.normal(0.0, 1.0, len(frames))
+    found = lagged_correlation(log, "O2", frames, quantity, 90.0)
+    assert found.low_s <= 24.0 <= found.high_s
+    loss = len(frames) * np.log(1.0 - found.correlations**2)
+    chi_square = found.lags_s[loss - loss.min() <= 3.84]
+    assert found.high_s - found.low_s > np.ptp(chi_square)
+
+
+def test_without_any_relation_no_lag_is_told():
+    random = np.random.default_rng(5)
+    frames = np.arange(100.0, 1100.0, 25.0)
+    found = lagged_correlation(gas_log(random), "O2", frames, random.normal(size=40), 90.0)
+    assert found.low_s == -np.inf
+    assert found.high_s == np.inf
+
+
+def test_lags_at_which_the_log_covers_few_frames_are_not_judged():
+    time_s = np.arange(0.0, 400.0, 2.0)
+    log = LogFile("log.csv", time_s, None, {"O2": np.sin(time_s / 30.0)}, {}, {})
+    frames = np.arange(0.0, 800.0, 20.0)
+    quantity = np.sin((frames - 10.0) / 30.0) + np.random.default_rng(0).normal(0.0, 0.1, len(frames))
+    found = lagged_correlation(log, "O2", frames, quantity, 60.0)
+    assert np.isnan(found.correlations[found.lags_s < -20.0]).all()
+    assert found.low_s <= 10.0 <= found.high_s
 
 
 def test_what_has_nothing_to_do_with_the_log_is_not_called_correlated():
