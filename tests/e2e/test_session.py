@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sem4d.session import Session
+from napari_sem4d.session.store import open_session
 from napari_sem4d.session.store.unsaved import left_behind
 from napari_sem4d.viewer import session_bench
 
@@ -154,3 +158,47 @@ def test_what_has_no_name_is_kept_and_offered(
     assert isinstance(other.session, Session)
     assert len(other.session.runs) == 1
     assert window.workbench.saving.name == "named"
+
+
+_CLOSED_AT_ONCE = """
+import sys, time
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication
+
+from napari_sem4d import SemSeries, Setup, simulate
+from napari_sem4d.session.samples import sample_path
+from napari_sem4d.viewer import session_bench
+
+session_bench.AFTER_RUN_MS = 3_600_000  # nothing is saved before the window closes
+setup = Setup.from_json(sample_path("islands_setup.json"))
+y, x = np.mgrid[:48, :64]
+images = simulate((50 * np.sin(x / 8) * np.cos(y / 9)).astype(np.float32), setup, 20.0, electrons_per_pixel=5e4, seed=1)
+viewer = napari.Viewer(show_welcome_screen=False)
+_, dock = viewer.window.add_plugin_dock_widget("napari-sem4d", "Reconstruct")
+bench = dock.workbench
+bench.opening.open_series(SemSeries.from_arrays(images, pixel_size_nm=20.0, detector_names=setup.detector_names))
+while not dock.reconstruct_button.isEnabled():
+    QApplication.processEvents()
+bench.session.method = "photometric"
+bench.reconstruct()
+while bench.shown_run is None:
+    QApplication.processEvents()
+np.save(sys.argv[1], bench.shown_run.result.height_nm)
+viewer.close()
+"""
+
+
+def test_what_was_not_saved_is_saved_when_the_program_ends_with_its_window(tmp_path: Path) -> None:
+    """Not in this process: it does not end. Zarr writes with pools of threads, which Python ends before it waits."""
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")}
+    run = subprocess.run(
+        [sys.executable, "-c", _CLOSED_AT_ONCE, str(tmp_path / "height.npy")],
+        capture_output=True, text=True, timeout=240, env=environment,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "last save" not in run.stderr, run.stderr[-2000:]
+    (folder,) = (tmp_path / "data").rglob("*.sem4d")
+    kept = open_session(folder).runs[0].result
+    assert kept.height_nm.tobytes() == np.load(tmp_path / "height.npy").tobytes()

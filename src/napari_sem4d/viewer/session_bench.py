@@ -7,8 +7,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,6 +43,7 @@ LATEST_MS = 60_000
 """When changes are saved: so long after the last one, after a finished run, and after the first one at the latest."""
 _LOOK_AGAIN_MS = 30
 _LOG = logging.getLogger("napari_sem4d")
+_last_saves: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 class SessionBench:
@@ -523,4 +525,23 @@ def _finish(
         if forget_it:
             forget(folder.path)
 
-    threading.Thread(target=finish, name="napari-sem4d last save").start()
+    saving = threading.Thread(target=finish, name="napari-sem4d last save")
+    _last_saves.add(saving)
+    saving.start()
+    _wait_at_the_end()
+
+
+@cache
+def _wait_at_the_end() -> None:
+    """Let the program wait for last saves before it ends the pools of threads, without which Zarr writes nothing."""
+    # private: threads are waited for after the pools have ended, and only what is registered here comes before (Python
+    # 3.9 to 3.14, 2026-12)
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        with suppress(RuntimeError):  # the end has begun
+            register(_join_last_saves)
+
+
+def _join_last_saves() -> None:
+    for saving in list(_last_saves):
+        saving.join()
