@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,12 +21,13 @@ from rich.console import Console
 from rich.table import Table
 from scipy import fft
 
-from benchmarks.height_pairs import make_pair, worlds
+from benchmarks.height_pairs import make_pair, rendered, worlds
 from benchmarks.heights import outcome_of
 from napari_sem4d.registration import slope_fit
 from napari_sem4d.registration.misfit_errors import MisfitErrors
 from napari_sem4d.registration.plane_transform import sigmas_of_shape
 
+_ELECTRONS = 20_000  # a pixel: at more there is hardly a turn to miss
 _SEEDS = (2, 5, 16, 32, 8, 15)  # of none that ``heights`` reports; the first four lie on the smoothest surface
 _LEAST_POWER = 1e-9  # of the largest: what is not there has no weight
 _CLOSE, _MOST_STEPS = 1e-3, 200
@@ -42,7 +44,7 @@ def bound_table(folder: Path, seeds: tuple[int, ...] = _SEEDS) -> Iterator[Table
     for heading in ("seed", "surface", "overlap", "error, degrees", "stated", "bound", "expected within 0.1°"):
         table.add_column(heading)
     for seed in seeds:
-        pair, fits = make_pair(surfaces, seed), []
+        pair, fits = make_pair(surfaces, seed, partial(rendered, electrons=_ELECTRONS)), []
         finished = slope_fit._finished
 
         def keep(*fit: Any, fits: list[Any] = fits, finished: Callable[..., Any] = finished) -> Any:

@@ -23,7 +23,7 @@ from napari_sem4d.metrology.tip import Tip
 Floats = NDArray[np.float64]
 
 SIDE, PIXEL_NM = 160, 40.0  # of the SEM map; the exit radius r90 is 25 nm (gold, 5 keV)
-ELECTRONS = 20_000  # a pixel: 0.3 nA for 10 us
+ELECTRONS = 60_000  # a pixel: 1 nA for 10 us
 _WORLD_SIDE = 640
 _LEAST_SIDE = 320  # of a surface: what goes on in mirrors must lie at the borders
 _OVERSAMPLING = 3  # of the surface that the tip follows
