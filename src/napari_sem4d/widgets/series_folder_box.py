@@ -24,7 +24,7 @@ class SeriesFolderBox(QWidget):
         super().__init__(parent)
         self._session = workbench.session
         self._folder = workbench.series_folder
-        self.keep_box = QCheckBox("&Keep frames in")
+        self.keep_box = QCheckBox("Keep frames in")
         self.keep_box.setObjectName("keep_frames_box")
         self.keep_box.setToolTip(
             "Write every finished frame into a folder: a run that was stopped goes on there, memory does not grow with "

@@ -74,7 +74,7 @@ class TimePlots(QWidget):
         self.column_box.setObjectName("log_column_box")
         self.column_box.setToolTip("Column of the log")
         self.column_box.currentIndexChanged.connect(self.draw)
-        self.line_button = QPushButton("&Draw the line")
+        self.line_button = QPushButton("Draw the li&ne")
         self.line_button.setObjectName("draw_kymograph_button")
         self.line_button.setCheckable(True)
         self.line_button.setToolTip(
