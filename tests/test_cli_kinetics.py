@@ -39,9 +39,9 @@ def test_a_movie_becomes_tables_and_figures(heights, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "islands" in said
     assert "power law" in said
-    names = {"objects", "events", "frames", "facets", "faces", "laws", "velocities", "log", "kymograph"}
+    names = {"objects", "events", "frames", "facets", "faces", "laws", "velocities", "log", "kymograph", "poles"}
     assert {path.stem for path in out.glob("*.csv")} == names
-    figures = {"objects", "facets", "volumes", "velocities", "rates", "kymograph"}
+    figures = {"objects", "facets", "volumes", "velocities", "rates", "kymograph", "poles"}
     assert {path.stem for path in out.glob("*.png")} == {path.stem for path in out.glob("*.svg")} == figures
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.glob("*.png"))
     assert not list(out.glob(".*"))

@@ -235,7 +235,7 @@ def test_tilts_of_a_flat_calibrate_the_next_scan(window: Any, bump: Any, tmp_pat
     type_value(window, box, "-4, 0, 4")
     window.click(box.measure_button)
     window.wait_until(lambda: window.session.found is not None)
-    assert box.use_button.text() == "&Use"
+    assert box.use_button.text() == "Use"
     window.click(box.use_button)
     assert window.session.current_run is None
     assert "3 tilts of a flat" in box.in_use.text()

@@ -56,7 +56,7 @@ def test_what_lies_beyond_the_edge_may_have_been_felt() -> None:
     tip = Tip(60.0, 25.0)
     ground = np.zeros((40, 60), np.float32)
     ground[:, -3:] = 200.0 * np.arange(1, 4)
-    whole = np.concatenate([ground, np.full((40, 20), 900.0, np.float32)], axis=1)
+    whole = np.concatenate([ground, np.full((40, 20), 600.0, np.float32)], axis=1)
     felt, true = tip.felt(ground, PIXEL_NM), tip.dilate(whole, PIXEL_NM)[:, :60]
     wrong = true - tip.dilate(ground, PIXEL_NM) > 1.0
     assert wrong.any()

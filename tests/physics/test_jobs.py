@@ -138,6 +138,7 @@ def test_a_cluster_gives_the_monte_carlo_images_and_the_training_data_of_this_pr
     height = np.zeros((12, 12), np.float32)
     height[4:8, 4:8] = 100.0
     monkeypatch.setattr("napari_sem4d.physics.montecarlo.run._LIBRARY", 4096)
+    worker_jobs.maker_of_examples()
     monkeypatch.setattr("napari_sem4d.physics.vift.training_data.make_examples", worker_jobs.few_examples)
     monkeypatch.setattr(LIMITS, "threads", 1)
 

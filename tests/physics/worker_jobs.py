@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +55,13 @@ def rest_at_first(number: int) -> int:
     return number
 
 
-def few_examples(seed: int) -> Examples:
+@cache
+def maker_of_examples() -> Callable[..., Examples]:
+    """The package's own, also where :func:`few_examples` stands in for it later."""
     from napari_sem4d.physics.vift.training_data import make_examples  # loads torch
 
-    return make_examples(seed, size=16, scenes=2, electrons=8)
+    return make_examples
+
+
+def few_examples(seed: int) -> Examples:
+    return maker_of_examples()(seed, size=16, scenes=2, electrons=8)
