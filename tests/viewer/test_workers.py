@@ -99,6 +99,25 @@ def test_an_algorithm_that_never_looks_up_is_left_behind_within_0_5_s(qtbot: Any
     release.set()
 
 
+def test_a_cancel_in_the_moment_of_the_end_is_told(qtbot: Any) -> None:
+    """The algorithm ends by itself as soon as it is told to stop, before the worker sees that it should."""
+    ending, begun = Ending(), threading.Event()
+
+    def ends_at_once(progress: Progress, should_stop: ShouldStop) -> None:
+        begun.set()
+        while not should_stop():
+            time.sleep(1e-4)
+
+    for number in range(8):
+        begun.clear()
+        computation = ending.computation(ends_at_once)
+        computation.start()
+        qtbot.waitUntil(begun.is_set)
+        computation.cancel()
+        qtbot.waitUntil(lambda told=number + 1: ending.count == told)
+    assert not ending.errors
+
+
 def test_an_error_arrives_as_it_was_raised(qtbot: Any) -> None:
     def compute(progress: Progress, should_stop: ShouldStop) -> None:
         raise InputError("two detectors only: add one")

@@ -70,6 +70,7 @@ class Computation(Generic[T]):
         self._done = threading.Event()
         self._left = threading.Event()
         self._fraction = 0.0
+        self._is_told = False  # how it ended
         self._result: T | None = None
         self._error: BaseException | None = None
         self._worker: Any = thread_worker(self._watch, ignore_errors=True)()
@@ -149,10 +150,12 @@ class Computation(Generic[T]):
             self._among.changed.emit()
 
     def _succeed(self, _: object) -> None:
+        self._is_told = True
         self._leave()
         self._on_result(self._result)  # type: ignore[arg-type]  # set when there was no error
 
     def _fail(self, error: Exception) -> None:
+        self._is_told = True
         self._leave()
         if isinstance(error, Cancelled):
             self._give_up()
@@ -160,6 +163,7 @@ class Computation(Generic[T]):
             self._on_error(error)
 
     def _give_up(self) -> None:
+        self._is_told = True
         self._leave()
         if self._on_cancel is not None:
             self._on_cancel()
@@ -170,6 +174,10 @@ class Computation(Generic[T]):
             among.end(self)
 
     def _end(self) -> None:
+        if (
+            not self._is_told
+        ):  # cancelled in the moment it ended: superqt tells neither of a result nor of a cancel then
+            self._give_up()
         self._leave()
         self._going_on.discard(self)
         self._left.set()
