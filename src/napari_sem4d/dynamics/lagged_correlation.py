@@ -16,8 +16,8 @@ _LEVEL = 0.95
 _STEPS = 20  # lags tried in a usual interval of frames
 _LEAST_SHARE = 0.5  # of the frames that the log must cover at a lag
 _FEWEST = 6
-_DRAWS = 1000
-_FAR = 4
+_DRAWS = 1000  # of noise
+_FAR_STEP = 4  # lags far from the true one that are tried in a draw: each fourth
 _PLACES = 7  # in and around the interval at which it is drawn how large the loss may be
 _FITTED = 3  # slope, level and lag
 
@@ -189,7 +189,7 @@ def _largest_loss(at_lags: _AtLags, values: NDArray[np.float64], true: int, nois
         alike[index] = rho * alike[index - 1] + math.sqrt(1.0 - rho**2) * noise[index]
     # far away every fourth lag will do, and the true one comes first
     every = np.arange(len(at_lags.column))
-    asked = np.concatenate([[true], every[(np.abs(every - true) <= 2 * _STEPS) | (every % _FAR == 0)]])
+    asked = np.concatenate([[true], every[(np.abs(every - true) <= 2 * _STEPS) | (every % _FAR_STEP == 0)]])
     loss = _loss(at_lags.only(asked).correlations(expected[:, None] + deviation * alike))
     return float(np.quantile(loss[0] - loss.min(axis=0), _LEVEL))
 

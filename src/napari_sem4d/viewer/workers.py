@@ -174,9 +174,7 @@ class Computation(Generic[T]):
             among.end(self)
 
     def _end(self) -> None:
-        if (
-            not self._is_told
-        ):  # cancelled in the moment it ended: superqt tells neither of a result nor of a cancel then
+        if not self._is_told:  # cancelled in the moment of the end: superqt tells neither of a result nor of a cancel
             self._give_up()
         self._leave()
         self._going_on.discard(self)
